@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// Operators inside the library: rows of the table, families that run them, and a call in flight.
+#ifndef CARAT_CORE_OP_H
+#define CARAT_CORE_OP_H
+
+#include <carat/carat.h>
+#include <carat/carat_backend.h>
+#include <stdbool.h>
+
+typedef struct carat_family carat_family;
+typedef struct carat_call carat_call;
+
+// What every operator row has. A family's own rows embed it as their first member.
+typedef struct carat_row {
+    const char *id;        // "exp": unique in its family
+    const char *overloads; // ATen overload names, space separated: "exp exp_ exp.out"
+    uint32_t dtypes;       // 1u << CARAT_f32 ...: what the first tensor may be; for documents, tests and benchmarks
+    carat_status (*run)(carat_call *call); // NULL: the family's
+} carat_row;
+
+// Which kernel: POD, compared bytewise. The family gives meaning to `row`, `dtypes` and `params`.
+typedef struct carat_key {
+    uint8_t family;    // enum carat_family_id
+    uint8_t reserved;
+    uint16_t row;
+    uint8_t dtypes[4]; // carat_dtype
+    uint8_t params[8];
+} carat_key;
+_Static_assert(sizeof(carat_key) == 16, "keys are hashed and compared as 16 bytes");
+
+// The -D constants of a specialisation, as text: "-DNAME=value" separated by '\n' (values may hold spaces).
+typedef struct carat_defines {
+    char text[2048];
+    size_t length;
+} carat_defines;
+void carat_define(carat_defines *defines, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+struct carat_family {
+    const char *name;   // "softmax"
+    const char *source; // the kernel file: "softmax.k.c"
+    const carat_row *(*row)(int index);
+    int row_count;
+    carat_status (*run)(carat_call *call);
+
+    // Writes the constants of a key's kernel for a target. The kernel's entry is named by KERNEL_NAME, added by the caller.
+    void (*describe)(const carat_key *key, const carat_target *target, carat_defines *defines);
+    // Calls emit for every key that the package's pack holds.
+    void (*enumerate)(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg);
+};
+
+// The families, in ops/families.def. Their numbers go into keys.
+typedef enum carat_family_id {
+#define FAMILY(name) CARAT_FAMILY_##name,
+#include "families.def"
+#undef FAMILY
+    CARAT_FAMILY_COUNT
+} carat_family_id;
+#define FAMILY(name) extern const carat_family carat_family_##name;
+#include "families.def"
+#undef FAMILY
+const carat_family *carat_family_at(int id);
+
+struct carat_op {
+    const char *name;
+    const carat_family *family;
+    const carat_row *row;
+    uint16_t row_index;
+    bool in_place; // args[0] is written
+};
+
+// One call in flight, on the caller's stack.
+struct carat_call {
+    const carat_context *context;
+    const carat_op *op;
+    const carat_arg *args;
+    int nargs;
+    const carat_tensor *outs; // of an out= form
+    int nouts;
+    const carat_backend *backend;
+    carat_device device;
+};
+
+// ---- answering
+
+// Steps aside: nothing was touched, the host runs its own operator. `reason` is a string literal.
+carat_status carat_step_aside(const char *reason);
+// Fails with a message.
+carat_status carat_fail(carat_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#define CARAT_TRY(expression)                          \
+    do {                                               \
+        const carat_status try_status = (expression);  \
+        if (try_status != CARAT_OK) return try_status; \
+    } while (0)
+
+// ---- arguments: helpers for the values that schemas have
+
+static inline const carat_tensor *carat_tensor_arg(const carat_call *call, int i)
+{
+    return i < call->nargs && call->args[i].kind == CARAT_ARG_TENSOR ? &call->args[i].tensor : NULL;
+}
+static inline int64_t carat_int_arg(const carat_call *call, int i, int64_t missing)
+{
+    return i < call->nargs && call->args[i].kind == CARAT_ARG_INT ? call->args[i].i : missing;
+}
+// Float arguments may arrive as FLOAT, INT or SCALAR.
+double carat_float_arg(const carat_call *call, int i, double missing);
+
+// ---- outputs
+
+// Output `index` of the call with the dtype, shape and strides (NULL: contiguous) that ATen gives a functional result:
+// makes it, or takes the in-place or out= tensor if it has that shape and dtype and doesn't overlap itself (it keeps its
+// own strides); else steps aside. `shape_store` must outlive `out` and holds shape and strides of a made output.
+typedef struct carat_output {
+    carat_tensor view;
+    int64_t shape[CARAT_MAX_DIMS], strides[CARAT_MAX_DIMS];
+} carat_output;
+carat_status carat_output_make(carat_call *call, int index, carat_dtype dtype, int ndim, const int64_t *shape,
+                               const int64_t *strides, carat_output *out);
+// The tensor that output `index` will be written to if the form brings one (in-place, out=), else NULL. Lets a family
+// decide whether to step aside before it makes any output.
+const carat_tensor *carat_output_given(const carat_call *call, int index);
+// Whether a given output would be refused by carat_output_make; CARAT_OK if none is given. Steps aside, touches nothing.
+carat_status carat_output_check(const carat_call *call, int index, carat_dtype dtype, int ndim, const int64_t *shape);
+
+#endif
