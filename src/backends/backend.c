@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// The list of backends and their one-time probes.
+#include "backends/backend.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+
+#define BACKEND(name) extern const carat_backend carat_backend_##name;
+#include "backends/backends.def"
+#undef BACKEND
+
+static const carat_backend *const backends[] = {
+#define BACKEND(name) &carat_backend_##name,
+#include "backends/backends.def"
+#undef BACKEND
+};
+enum { BACKEND_COUNT = sizeof backends / sizeof *backends };
+
+typedef struct probe_result {
+    atomic_bool done;
+    carat_status status;
+    const char *why;
+} probe_result;
+static probe_result results[BACKEND_COUNT];
+static pthread_mutex_t probe_lock = PTHREAD_MUTEX_INITIALIZER;
+
+int carat_backend_count(void)
+{
+    return BACKEND_COUNT;
+}
+
+const carat_backend *carat_backend_at(int index)
+{
+    return index >= 0 && index < BACKEND_COUNT ? backends[index] : NULL;
+}
+
+carat_status carat_backend_probe(int index, const char **why)
+{
+    probe_result *result = &results[index];
+    if (!atomic_load_explicit(&result->done, memory_order_acquire)) {
+        pthread_mutex_lock(&probe_lock);
+        if (!atomic_load_explicit(&result->done, memory_order_relaxed)) {
+            if (backends[index]->abi != CARAT_BACKEND_ABI) {
+                result->status = CARAT_UNSUPPORTED;
+                result->why = "built for another version of carat_backend.h";
+            } else {
+                result->status = backends[index]->probe(&result->why);
+            }
+            atomic_store_explicit(&result->done, true, memory_order_release);
+        }
+        pthread_mutex_unlock(&probe_lock);
+    }
+    if (why) *why = result->why;
+    return result->status;
+}
+
+const carat_backend *carat_backend_get(int32_t device_type, const char **why)
+{
+    if (why) *why = "no backend for this kind of device";
+    for (int i = 0; i < BACKEND_COUNT; ++i) {
+        if (backends[i]->device_type != device_type) continue;
+        if (carat_backend_probe(i, why) == CARAT_OK) return backends[i];
+    }
+    return NULL;
+}
