@@ -161,6 +161,7 @@ typedef struct carat_arg {
 // thread only, except that `task` runs on whatever threads parallel_for uses. `host` is passed through untouched.
 typedef struct carat_context {
     void *host;
+    carat_dtype default_dtype; // of results that come from plain floating numbers or integers: CARAT_f32 or CARAT_f64
 
     // Makes result `index` of the call: a tensor of that dtype, shape and strides (elements) on `device`; returns its
     // data pointer in *data. NULL: the call may only write to tensors it was given.
@@ -183,6 +184,7 @@ typedef struct carat_context {
 // Memory from Carat's block pool, 64-byte aligned; freed blocks are kept for reuse up to CARAT_POOL_BYTES.
 CARAT_API void *carat_alloc(size_t bytes); // NULL when out of memory
 CARAT_API void carat_free(void *block);    // NULL is fine
+CARAT_API int64_t carat_pool_trim(void);   // gives all kept blocks back to the system; returns their bytes
 
 // ---------------------------------------------------------------------------------------------------- operators
 
@@ -192,6 +194,7 @@ typedef struct carat_op carat_op; // an operator overload; lives as long as the 
 CARAT_API const carat_op *carat_op_find(const char *name);
 CARAT_API const char *carat_op_name(const carat_op *op);
 CARAT_API const char *carat_op_family(const carat_op *op);
+CARAT_API uint32_t carat_op_dtypes(const carat_op *op); // 1u << carat_dtype for each that its first tensor may have
 
 CARAT_API size_t carat_op_count(void);
 CARAT_API const carat_op *carat_op_at(size_t index); // index < carat_op_count()

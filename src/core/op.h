@@ -8,14 +8,14 @@
 #include <stdbool.h>
 
 typedef struct carat_family carat_family;
-typedef struct carat_call carat_call;
+typedef struct carat_frame carat_frame;
 
 // What every operator row has. A family's own rows embed it as their first member.
 typedef struct carat_row {
     const char *id;        // "exp": unique in its family
     const char *overloads; // ATen overload names, space separated: "exp exp_ exp.out"
     uint32_t dtypes;       // 1u << CARAT_f32 ...: what the first tensor may be; for documents, tests and benchmarks
-    carat_status (*run)(carat_call *call); // NULL: the family's
+    carat_status (*run)(carat_frame *call); // NULL: the family's
 } carat_row;
 
 // Which kernel: POD, compared bytewise. The family gives meaning to `row`, `dtypes` and `params`.
@@ -40,7 +40,7 @@ struct carat_family {
     const char *source; // the kernel file: "softmax.k.c"
     const carat_row *(*row)(int index);
     int row_count;
-    carat_status (*run)(carat_call *call);
+    carat_status (*run)(carat_frame *call);
 
     // Writes the constants of a key's kernel for a target. The kernel's entry is named by KERNEL_NAME, added by the caller.
     void (*describe)(const carat_key *key, const carat_target *target, carat_defines *defines);
@@ -69,7 +69,7 @@ struct carat_op {
 };
 
 // One call in flight, on the caller's stack.
-struct carat_call {
+struct carat_frame {
     const carat_context *context;
     const carat_op *op;
     const carat_arg *args;
@@ -79,6 +79,9 @@ struct carat_call {
     const carat_backend *backend;
     carat_device device;
 };
+
+// The backend of a device type if it is built in and can run here, else NULL (src/backends).
+const carat_backend *carat_backend_for(int32_t device_type);
 
 // ---- answering
 
@@ -93,18 +96,29 @@ carat_status carat_fail(carat_status status, const char *format, ...) __attribut
         if (try_status != CARAT_OK) return try_status; \
     } while (0)
 
+// ---- running
+
+// Looks up the kernel of a key on the call's device and runs it over `groups` groups; a thread takes at least `grain`.
+carat_status carat_run_kernel(const carat_frame *call, const carat_key *key, const void *args, size_t args_size,
+                              int64_t groups, int64_t grain);
+// The threads that a launch may use at a time.
+static inline int carat_thread_count(const carat_frame *call)
+{
+    return call->context->thread_count ? call->context->thread_count(call->context->host) : 1;
+}
+
 // ---- arguments: helpers for the values that schemas have
 
-static inline const carat_tensor *carat_tensor_arg(const carat_call *call, int i)
+static inline const carat_tensor *carat_tensor_arg(const carat_frame *call, int i)
 {
     return i < call->nargs && call->args[i].kind == CARAT_ARG_TENSOR ? &call->args[i].tensor : NULL;
 }
-static inline int64_t carat_int_arg(const carat_call *call, int i, int64_t missing)
+static inline int64_t carat_int_arg(const carat_frame *call, int i, int64_t missing)
 {
     return i < call->nargs && call->args[i].kind == CARAT_ARG_INT ? call->args[i].i : missing;
 }
 // Float arguments may arrive as FLOAT, INT or SCALAR.
-double carat_float_arg(const carat_call *call, int i, double missing);
+double carat_float_arg(const carat_frame *call, int i, double missing);
 
 // ---- outputs
 
@@ -115,12 +129,12 @@ typedef struct carat_output {
     carat_tensor view;
     int64_t shape[CARAT_MAX_DIMS], strides[CARAT_MAX_DIMS];
 } carat_output;
-carat_status carat_output_make(carat_call *call, int index, carat_dtype dtype, int ndim, const int64_t *shape,
+carat_status carat_output_make(carat_frame *call, int index, carat_dtype dtype, int ndim, const int64_t *shape,
                                const int64_t *strides, carat_output *out);
 // The tensor that output `index` will be written to if the form brings one (in-place, out=), else NULL. Lets a family
 // decide whether to step aside before it makes any output.
-const carat_tensor *carat_output_given(const carat_call *call, int index);
+const carat_tensor *carat_output_given(const carat_frame *call, int index);
 // Whether a given output would be refused by carat_output_make; CARAT_OK if none is given. Steps aside, touches nothing.
-carat_status carat_output_check(const carat_call *call, int index, carat_dtype dtype, int ndim, const int64_t *shape);
+carat_status carat_output_check(const carat_frame *call, int index, carat_dtype dtype, int ndim, const int64_t *shape);
 
 #endif

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+// The operators of all families by overload name, gathered from the table on first use, and the generic call.
+#include "core/tensor.h"
+#include "jit/jit.h"
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const carat_family *const families[] = {
+#define FAMILY(name) &carat_family_##name,
+#include "families.def"
+#undef FAMILY
+};
+
+enum { MAX_OPS = 4096, NAME_BYTES = 128 * 1024 };
+
+static struct {
+    carat_op ops[MAX_OPS]; // sorted by name
+    size_t count;
+    char names[NAME_BYTES];
+    size_t names_used;
+} table;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+const carat_family *carat_family_at(int id)
+{
+    return id >= 0 && id < CARAT_FAMILY_COUNT ? families[id] : NULL;
+}
+
+// "add_.Tensor" and "exp_" write their first argument; "__iand__" doesn't end its name in a single underscore.
+static bool is_in_place(const char *name)
+{
+    const size_t base = strcspn(name, ".");
+    return base > 1 && name[base - 1] == '_' && name[base - 2] != '_';
+}
+
+static void add_op(const char *name, size_t length, const carat_family *family, const carat_row *row, int index)
+{
+    if (table.count == MAX_OPS || table.names_used + length + 1 > NAME_BYTES) return; // a test checks that all fit
+    char *copy = table.names + table.names_used;
+    memcpy(copy, name, length);
+    copy[length] = 0;
+    table.names_used += length + 1;
+    table.ops[table.count++] = (carat_op){ copy, family, row, (uint16_t)index, is_in_place(copy) };
+}
+
+static int compare_ops(const void *a, const void *b)
+{
+    return strcmp(((const carat_op *)a)->name, ((const carat_op *)b)->name);
+}
+
+static void gather(void)
+{
+    for (int f = 0; f < CARAT_FAMILY_COUNT; ++f)
+        for (int r = 0; r < families[f]->row_count; ++r) {
+            const carat_row *row = families[f]->row(r);
+            for (const char *name = row->overloads; *name;) {
+                const size_t length = strcspn(name, " ");
+                if (length) add_op(name, length, families[f], row, r);
+                name += length + (name[length] == ' ');
+            }
+        }
+    qsort(table.ops, table.count, sizeof *table.ops, compare_ops);
+}
+
+size_t carat_op_count(void)
+{
+    pthread_once(&once, gather);
+    return table.count;
+}
+
+const carat_op *carat_op_at(size_t index)
+{
+    return index < carat_op_count() ? &table.ops[index] : NULL;
+}
+
+const carat_op *carat_op_find(const char *name)
+{
+    if (!name) return NULL;
+    const carat_op wanted = { .name = name };
+    return bsearch(&wanted, table.ops, carat_op_count(), sizeof *table.ops, compare_ops);
+}
+
+const char *carat_op_name(const carat_op *op) { return op->name; }
+const char *carat_op_family(const carat_op *op) { return op->family->name; }
+uint32_t carat_op_dtypes(const carat_op *op) { return op->row->dtypes; }
+
+// ---- calls
+
+// The device of the call: that of its first tensor with dimensions, else of its first tensor.
+static const carat_tensor *leading_tensor(const carat_arg *args, int nargs, const carat_tensor *outs, int nouts)
+{
+    const carat_tensor *first = NULL;
+    for (int i = 0; i < nargs; ++i) {
+        const carat_tensor *tensor = args[i].kind == CARAT_ARG_TENSOR ? &args[i].tensor
+                                     : args[i].kind == CARAT_ARG_TENSORS && args[i].tensors.count ? args[i].tensors.items
+                                                                                                   : NULL;
+        if (!tensor) continue;
+        if (tensor->ndim > 0) return tensor;
+        if (!first) first = tensor;
+    }
+    return first ? first : nouts ? outs : NULL;
+}
+
+static carat_status validate(const carat_arg *args, int nargs, const carat_tensor *outs, int nouts)
+{
+    for (int i = 0; i < nargs; ++i) {
+        if (args[i].kind == CARAT_ARG_TENSOR) CARAT_TRY(carat_tensor_validate(&args[i].tensor));
+        if (args[i].kind != CARAT_ARG_TENSORS) continue;
+        for (int64_t t = 0; t < args[i].tensors.count; ++t)
+            if (args[i].tensors.items[t].dl_dtype.bits) CARAT_TRY(carat_tensor_validate(&args[i].tensors.items[t]));
+    }
+    for (int i = 0; i < nouts; ++i) CARAT_TRY(carat_tensor_validate(&outs[i]));
+    return CARAT_OK;
+}
+
+carat_status carat_call(const carat_context *context, const carat_op *op, const carat_arg *args, int nargs,
+                           const carat_tensor *outs, int nouts)
+{
+    if (!context || !op || nargs < 0 || nouts < 0 || nouts > CARAT_MAX_OUTPUTS || (nargs && !args) || (nouts && !outs))
+        return carat_fail(CARAT_INVALID_ARGUMENT, "a call with a null context, operator or arguments, or %d arguments and %d outputs",
+                          nargs, nouts);
+    if (op->in_place && (nargs < 1 || (args[0].kind != CARAT_ARG_TENSOR && args[0].kind != CARAT_ARG_TENSORS)))
+        return carat_fail(CARAT_INVALID_ARGUMENT, "%s: the first argument is no tensor", op->name);
+    CARAT_TRY(validate(args, nargs, outs, nouts));
+    carat_frame call = { .context = context, .op = op, .args = args, .nargs = nargs, .outs = outs, .nouts = nouts };
+    const carat_tensor *leading = leading_tensor(args, nargs, outs, nouts);
+    call.device = leading ? leading->device : (carat_device){ CARAT_CPU, 0 };
+    call.backend = carat_backend_for(call.device.type);
+    if (!call.backend) return carat_step_aside("no backend for the device");
+    return op->row->run ? op->row->run(&call) : op->family->run(&call);
+}
+
+carat_status carat_run_kernel(const carat_frame *call, const carat_key *key, const void *args, size_t args_size,
+                              int64_t groups, int64_t grain)
+{
+    if (groups <= 0) return CARAT_OK;
+    carat_kernel kernel;
+    CARAT_TRY(carat_kernel_get(call->backend, call->device, key, &kernel));
+    return call->backend->launch(call->context, call->device, kernel, args, args_size, groups, grain);
+}
+
+double carat_float_arg(const carat_frame *call, int i, double missing)
+{
+    if (i >= call->nargs) return missing;
+    const carat_arg *arg = &call->args[i];
+    switch (arg->kind) {
+    case CARAT_ARG_FLOAT: return arg->f;
+    case CARAT_ARG_INT: return (double)arg->i;
+    case CARAT_ARG_SCALAR: return arg->scalar.kind <= CARAT_SCALAR_INT ? (double)arg->scalar.i : arg->scalar.re;
+    default: return missing;
+    }
+}
+
+void carat_define(carat_defines *defines, const char *name, const char *format, ...)
+{
+    char *const text = defines->text;
+    const size_t room = sizeof defines->text;
+    int written = snprintf(text + defines->length, room - defines->length, "-D%s=", name);
+    if (written > 0) defines->length += (size_t)written;
+    va_list values;
+    va_start(values, format);
+    if (defines->length < room) {
+        written = vsnprintf(text + defines->length, room - defines->length, format, values);
+        if (written > 0) defines->length += (size_t)written;
+    }
+    va_end(values);
+    if (defines->length + 1 < room) {
+        text[defines->length++] = '\n';
+        text[defines->length] = 0;
+    } else {
+        defines->length = room; // truncated: the hash of such a text would not tell kernels apart, so jit refuses it
+    }
+}

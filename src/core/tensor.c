@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sizes, contiguity, overlap and validity of views.
+#include "core/tensor.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+bool carat_is_contiguous(const carat_tensor *tensor)
+{
+    int64_t expected = 1;
+    for (int d = tensor->ndim; d-- > 0;) {
+        if (tensor->shape[d] == 0) return true;
+        if (tensor->shape[d] == 1) continue;
+        if (tensor->strides[d] != expected) return false;
+        expected *= tensor->shape[d];
+    }
+    return true;
+}
+
+// Dimensions of size > 1 in `order`, smallest |stride| first (insertion sort; ranks are small). Returns how many.
+static int order_by_stride(const carat_tensor *tensor, int order[CARAT_MAX_DIMS])
+{
+    int count = 0;
+    for (int d = 0; d < tensor->ndim; ++d) {
+        if (tensor->shape[d] == 1) continue;
+        int at = count++;
+        for (; at > 0 && llabs(tensor->strides[order[at - 1]]) > llabs(tensor->strides[d]); --at) order[at] = order[at - 1];
+        order[at] = d;
+    }
+    return count;
+}
+
+bool carat_is_dense(const carat_tensor *tensor)
+{
+    if (carat_is_contiguous(tensor)) return true;
+    int order[CARAT_MAX_DIMS];
+    const int count = order_by_stride(tensor, order);
+    int64_t expected = 1;
+    for (int i = 0; i < count; ++i) {
+        if (tensor->strides[order[i]] != expected) return false;
+        expected *= tensor->shape[order[i]];
+    }
+    return true;
+}
+
+bool carat_overlaps_itself(const carat_tensor *tensor)
+{
+    if (carat_is_contiguous(tensor)) return false;
+    int order[CARAT_MAX_DIMS];
+    const int count = order_by_stride(tensor, order);
+    int64_t reach = 0; // largest offset among the dimensions so far
+    for (int i = 0; i < count; ++i) {
+        const int64_t stride = llabs(tensor->strides[order[i]]);
+        if (tensor->shape[order[i]] == 0) return false;
+        if (stride <= reach) return true;
+        reach += stride * (tensor->shape[order[i]] - 1);
+    }
+    return false;
+}
+
+// The bytes [first, last) that a view with at least one element touches.
+static void extent(const carat_tensor *tensor, const char **first, const char **last)
+{
+    const int64_t size = (int64_t)carat_dtype_size(carat_dtype_of(tensor));
+    int64_t low = 0, high = 0;
+    for (int d = 0; d < tensor->ndim; ++d) {
+        const int64_t reach = tensor->strides[d] * (tensor->shape[d] - 1);
+        if (reach < 0) low += reach;
+        else high += reach;
+    }
+    *first = (const char *)carat_data(tensor) + low * size;
+    *last = (const char *)carat_data(tensor) + (high + 1) * size;
+}
+
+carat_overlap carat_overlap_of(const carat_tensor *a, const carat_tensor *b)
+{
+    if (carat_numel(a) == 0 || carat_numel(b) == 0) return CARAT_DISJOINT;
+    const char *a_first, *a_last, *b_first, *b_last;
+    extent(a, &a_first, &a_last);
+    extent(b, &b_first, &b_last);
+    if (a_last <= b_first || b_last <= a_first) return CARAT_DISJOINT;
+    const bool same = carat_data(a) == carat_data(b) && a->ndim == b->ndim && carat_dtype_of(a) == carat_dtype_of(b)
+                      && !memcmp(a->shape, b->shape, sizeof *a->shape * (size_t)a->ndim)
+                      && !memcmp(a->strides, b->strides, sizeof *a->strides * (size_t)a->ndim);
+    return same ? CARAT_SAME : CARAT_PARTIAL;
+}
+
+bool carat_same_shape(const carat_tensor *a, const carat_tensor *b)
+{
+    if (a->ndim != b->ndim) return false;
+    for (int d = 0; d < a->ndim; ++d)
+        if (a->shape[d] != b->shape[d]) return false;
+    return true;
+}
+
+void carat_contiguous_strides(int ndim, const int64_t *shape, int64_t *strides)
+{
+    int64_t step = 1;
+    for (int d = ndim; d-- > 0;) {
+        strides[d] = step;
+        step *= shape[d] > 1 ? shape[d] : 1;
+    }
+}
+
+int carat_wrap_dim(int64_t dim, int ndim)
+{
+    const int64_t rank = ndim ? ndim : 1;
+    if (dim < -rank || dim >= rank) return -1;
+    return (int)(dim < 0 ? dim + rank : dim);
+}
+
+carat_status carat_tensor_validate(const carat_tensor *tensor)
+{
+    if (tensor->ndim < 0 || tensor->ndim > CARAT_MAX_DIMS)
+        return carat_fail(CARAT_INVALID_SHAPE, "a tensor of %d dimensions; at most %d are taken", tensor->ndim, CARAT_MAX_DIMS);
+    if (tensor->ndim && (!tensor->shape || !tensor->strides))
+        return carat_fail(CARAT_INVALID_ARGUMENT, "a %d-d tensor without shape or strides", tensor->ndim);
+    int64_t count = 1, reach = 0;
+    for (int d = 0; d < tensor->ndim; ++d) {
+        const int64_t size = tensor->shape[d];
+        if (size < 0) return carat_fail(CARAT_INVALID_SHAPE, "size %lld in dimension %d", (long long)size, d);
+        if (size == 0) return CARAT_OK;
+        int64_t step;
+        if (__builtin_mul_overflow(count, size, &count) || tensor->strides[d] == INT64_MIN
+            || __builtin_mul_overflow(llabs(tensor->strides[d]), size - 1, &step)
+            || __builtin_add_overflow(reach, step, &reach) || reach > INT64_MAX / 64 || count > INT64_MAX / 64)
+            return carat_fail(CARAT_INVALID_SHAPE, "a tensor too large for 64-bit offsets: size %lld, stride %lld in dimension %d",
+                              (long long)size, (long long)tensor->strides[d], d);
+    }
+    if (!carat_data(tensor)) return carat_fail(CARAT_INVALID_ARGUMENT, "a tensor of %lld elements without data", (long long)count);
+    return CARAT_OK;
+}
