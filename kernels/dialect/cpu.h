@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// The words of kernel C on a CPU. A group has one lane: lane loops are whole loops, barriers vanish and group
+// reductions are the identity. Compile with -fwrapv (integers wrap, as in ATen) and without fast-math.
+#ifndef CARAT_DIALECT_CPU_H
+#define CARAT_DIALECT_CPU_H
+
+#include <stdint.h>
+#include <string.h>
+
+// ---- element types, by their names in Carat
+typedef uint8_t b8;
+typedef uint8_t u8;
+typedef int8_t i8;
+typedef int16_t i16;
+typedef int32_t i32;
+typedef int64_t i64;
+typedef uint16_t u16;
+typedef uint32_t u32;
+typedef uint64_t u64;
+typedef struct { u16 bits; } f16;
+typedef struct { u16 bits; } bf16;
+typedef float f32;
+typedef double f64;
+typedef float _Complex c64;
+typedef double _Complex c128;
+
+// ---- declaring
+#define WORD static inline __attribute__((always_inline, unused))
+#define CAT_(a, b) a##b
+#define CAT(a, b) CAT_(a, b)
+#define GLOBAL                     // a pointer into device memory
+#define LOCAL(T, name, n) T name[n] // an array that the group shares
+#define SYNC()                     // waits for the group's lanes
+#define LANES 1
+#define lane() 0
+
+// KERNEL(args_type, a) { ... group_id() ... } defines the kernel KERNEL_NAME over struct args_type *a.
+#define KERNEL(args_type, a)                                                                                         \
+    WORD void CAT(KERNEL_NAME, _group)(const args_type *a, i64 group_id_);                                           \
+    void KERNEL_NAME(const void *args, i64 first, i64 last);                                                         \
+    void KERNEL_NAME(const void *args, i64 first, i64 last)                                                          \
+    {                                                                                                                \
+        for (i64 g = first; g < last; ++g) CAT(KERNEL_NAME, _group)((const args_type *)args, g);                     \
+    }                                                                                                                \
+    WORD void CAT(KERNEL_NAME, _group)(const args_type *a, i64 group_id_)
+#define group_id() group_id_
+// Prefixes a kernel file's own functions, so that many specialisations fit in one translation unit.
+#define LOCAL_NAME(name) CAT(CAT(KERNEL_NAME, _), name)
+
+// ---- loops
+// Over [0, n), shared by the lanes, whose iterations don't depend on each other.
+#ifdef __clang__
+#define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#define SCALAR_LOOP _Pragma("clang loop vectorize(disable) unroll(disable)")
+#else
+#define INDEPENDENT _Pragma("GCC ivdep")
+#define SCALAR_LOOP
+#endif
+#define FOR_LANES(i, n) INDEPENDENT for (i64 i = 0; i < (n); ++i)
+// Over the VEC elements of small fixed arrays, which stay in SIMD registers.
+#define FOR_VEC(k) for (int k = 0; k < VEC; ++k)
+
+// ---- group reductions: one lane has already seen everything
+#define group_sum(v) (v)
+#define group_max(v) (v)
+#define group_min(v) (v)
+
+// ---- bits
+WORD u32 f32_to_bits(f32 x) { union { f32 f; u32 u; } w = { x }; return w.u; }
+WORD f32 f32_from_bits(u32 u) { union { u32 u; f32 f; } w = { u }; return w.f; }
+WORD u64 f64_to_bits(f64 x) { union { f64 f; u64 u; } w = { x }; return w.u; }
+WORD f64 f64_from_bits(u64 u) { union { u64 u; f64 f; } w = { u }; return w.f; }
+
+// ---- arithmetic types: acc_<T> is what an element of T is computed in
+typedef u8 acc_b8;
+typedef u8 acc_u8;
+typedef i8 acc_i8;
+typedef i16 acc_i16;
+typedef i32 acc_i32;
+typedef i64 acc_i64;
+typedef f32 acc_f16;
+typedef f32 acc_bf16;
+typedef f32 acc_f32;
+typedef f64 acc_f64;
+typedef c64 acc_c64;
+typedef c128 acc_c128;
+
+// ---- load_<T>: element to arithmetic type
+WORD u8 load_b8(b8 x) { return x != 0; }
+WORD u8 load_u8(u8 x) { return x; }
+WORD i8 load_i8(i8 x) { return x; }
+WORD i16 load_i16(i16 x) { return x; }
+WORD i32 load_i32(i32 x) { return x; }
+WORD i64 load_i64(i64 x) { return x; }
+WORD f32 load_f32(f32 x) { return x; }
+WORD f64 load_f64(f64 x) { return x; }
+WORD c64 load_c64(c64 x) { return x; }
+WORD c128 load_c128(c128 x) { return x; }
+WORD f32 load_bf16(bf16 x) { return f32_from_bits((u32)x.bits << 16); }
+// Shifting the 15 low bits up makes a float whose exponent is 112 too small; multiplying by 2^112 mends that and
+// subnormals alike. Infinity and NaN get the exponent they need by a select.
+WORD f32 load_f16(f16 x)
+{
+    const u32 magnitude = (u32)(x.bits & 0x7fff) << 13;
+    const u32 finite = f32_to_bits(f32_from_bits(magnitude) * 0x1p112f);
+    const u32 special = magnitude | 0x7f800000;
+    return f32_from_bits((magnitude >= 0x0f800000 ? special : finite) | (u32)(x.bits & 0x8000) << 16);
+}
+
+// ---- store_<T>: arithmetic value of any type to element, as ATen converts; of a complex number the real part
+// A float becomes u8 through i64, so that negative ones wrap as in ATen.
+#define store_b8(x) ((b8)((x) != 0))
+#define store_u8(x) ((u8)(i64)real_part(x))
+#define store_i8(x) ((i8)real_part(x))
+#define store_i16(x) ((i16)real_part(x))
+#define store_i32(x) ((i32)real_part(x))
+#define store_i64(x) ((i64)real_part(x))
+#define store_f32(x) ((f32)real_part(x))
+#define store_f64(x) ((f64)real_part(x))
+#define store_c64(x) ((c64)(x))
+#define store_c128(x) ((c128)(x))
+#define store_bf16(x) bf16_from_f32((f32)real_part(x))
+#define store_f16(x) f16_from_f32((f32)real_part(x))
+#define real_part(x) __real__(x)
+
+// Round to nearest even in integers; NaN would carry into infinity, so it is selected apart.
+WORD bf16 bf16_from_f32(f32 x)
+{
+    const u32 u = f32_to_bits(x);
+    const u32 rounded = (u + 0x7fff + (u >> 16 & 1)) >> 16;
+    return (bf16){ (u16)(x != x ? 0x7fc0 : rounded) };
+}
+// Normal results round in integers after the exponent is moved by 112; subnormal ones by adding 0.5, whose unit in the
+// last place is the half's smallest step.
+WORD f16 f16_from_f32(f32 x)
+{
+    const u32 u = f32_to_bits(x), sign = u >> 16 & 0x8000, magnitude = u & 0x7fffffff;
+    const u32 normal = (magnitude - 0x38000000 + 0xfff + (magnitude >> 13 & 1)) >> 13;
+    const u32 subnormal = f32_to_bits(f32_from_bits(magnitude) + 0.5f) - 0x3f000000;
+    const u32 finite = magnitude < 0x38800000 ? subnormal : normal;
+    const u32 limited = magnitude >= 0x477ff000 ? 0x7c00 : finite;
+    return (f16){ (u16)(sign | (magnitude > 0x7f800000 ? 0x7e00 : limited)) };
+}
+
+#include "math.h"
+#include "arithmetic.h"
+
+#endif

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+// The shapes of a pointwise row, all in terms of POINTWISE(id, overloads, inputs, rule, dtypes, body, ...), which the
+// includer defines. Extra columns are designated initialisers of carat_pointwise_row (SCALARS, KINDS, PARAMS, RUN).
+#define UNARY(id, ...)   POINTWISE(id, #id " " #id "_ " #id ".out", 1, __VA_ARGS__)
+#define BINARY(id, ...)  POINTWISE(id, #id ".Tensor " #id "_.Tensor " #id ".out", 2, __VA_ARGS__)
+// With a Scalar overload of its own.
+#define BINARY_SCALAR(id, ...) \
+    POINTWISE(id, #id ".Tensor " #id "_.Tensor " #id ".out " #id ".Scalar " #id "_.Scalar " #id ".Scalar_out", 2, __VA_ARGS__)
+#define COMPARE(id, ...) \
+    POINTWISE(id, #id ".Tensor " #id "_.Tensor " #id ".Tensor_out " #id ".Scalar " #id "_.Scalar " #id ".Scalar_out", 2, TEST, __VA_ARGS__)
+// No Tensor in the overload's name: maximum, logical_and.
+#define PLAIN_BINARY(id, ...) POINTWISE(id, #id " " #id "_ " #id ".out", 2, __VA_ARGS__)
+// A gradient: grad_input = body(x = grad_output, y = self or result).
+#define GRADIENT(id, ...) POINTWISE(id, #id " " #id ".grad_input", 2, __VA_ARGS__)

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+// The pointwise family from arguments to results: promotion, broadcasting, output, conversion of odd operands.
+#include "ops/pointwise.h"
+#include "ops/pointwise_row.h"
+
+#include <string.h>
+
+static const carat_pointwise_row rows[CARAT_POINTWISE_COUNT] = {
+#define POINTWISE(id, overloads, inputs, rule, dtypes, body, ...) \
+    [CARAT_POINTWISE_##id] = { { #id, overloads, dtypes, NULL }, #body, inputs, rule, __VA_ARGS__ },
+#define SCALARS(n, names, ...) .scalars = n, .scalar_names = names, .scalar_defaults = { __VA_ARGS__ }
+#define KINDS(text) .kinds = text
+#define PARAMS(...) .has_params = true, .params = { __VA_ARGS__ }
+#define NO_RUN .run_elsewhere = true
+#include "pointwise.def"
+#undef POINTWISE
+};
+
+const carat_pointwise_row *carat_pointwise_row_at(int index)
+{
+    return &rows[index];
+}
+
+static const carat_row *row_at(int index)
+{
+    return &rows[index].base;
+}
+
+// ---- arguments
+
+// What the arguments of a call say: operands in the order x, y, z, w and scalars by position.
+typedef struct operands {
+    const carat_arg *in[CARAT_POINTWISE_INPUTS];
+    carat_scalar scalar[CARAT_POINTWISE_SCALARS];
+    carat_promotion promotion;
+} operands;
+
+static bool as_number(const carat_arg *arg, carat_scalar *number)
+{
+    switch (arg->kind) {
+    case CARAT_ARG_SCALAR: *number = arg->scalar; return true;
+    case CARAT_ARG_FLOAT: *number = (carat_scalar){ .kind = CARAT_SCALAR_FLOAT, .re = arg->f }; return true;
+    case CARAT_ARG_INT: *number = (carat_scalar){ .kind = CARAT_SCALAR_INT, .i = arg->i }; return true;
+    default: return false;
+    }
+}
+
+static carat_status take_operand(const carat_frame *call, const carat_pointwise_row *row, int j, const carat_arg *arg, operands *got)
+{
+    if (arg->kind != CARAT_ARG_TENSOR && arg->kind != CARAT_ARG_SCALAR) return carat_step_aside("absent operand");
+    got->in[j] = arg;
+    if (carat_pointwise_is_mask(row, j)) {
+        if (arg->kind != CARAT_ARG_TENSOR || carat_dtype_of(&arg->tensor) != CARAT_b8) return carat_step_aside("mask is not bool");
+        return CARAT_OK;
+    }
+    return carat_promotion_add(&got->promotion, arg, call->context->default_dtype);
+}
+
+static carat_status read_arguments(const carat_frame *call, const carat_pointwise_row *row, operands *got)
+{
+    got->promotion = (carat_promotion)CARAT_PROMOTION_START;
+    for (int s = 0; s < row->scalars; ++s)
+        got->scalar[s] = (carat_scalar){ .kind = CARAT_SCALAR_FLOAT, .re = row->scalar_defaults[s], .i = (int64_t)row->scalar_defaults[s] };
+    const int count = row->has_params ? CARAT_POINTWISE_PARAMS : row->inputs + row->scalars;
+    int seen = 0;
+    for (int i = 0; i < count; ++i) {
+        const int param = row->has_params ? row->params[i] : i < row->inputs ? IN(i) : SCALAR(i - row->inputs);
+        if (param == 0) continue;
+        if (param > 0) {
+            if (i >= call->nargs) return carat_fail(CARAT_INVALID_ARGUMENT, "%s: argument %d is missing", call->op->name, i);
+            CARAT_TRY(take_operand(call, row, param - 1, &call->args[i], got));
+            ++seen;
+        } else if (i < call->nargs && call->args[i].kind != CARAT_ARG_NONE
+                   && !as_number(&call->args[i], &got->scalar[-param - 1])) {
+            return carat_step_aside("argument kind");
+        }
+    }
+    return seen == row->inputs ? CARAT_OK : carat_fail(CARAT_INTERNAL_ERROR, "%s: its row names %d of %d operands", row->base.id, seen, row->inputs);
+}
+
+// ---- dtypes
+
+typedef struct settled {
+    carat_dtype in, compute, out;
+} settled;
+
+static carat_status settle_dtypes(const carat_frame *call, const carat_pointwise_row *row, const operands *got, settled *dtypes)
+{
+    const carat_dtype common = carat_promotion_result(&got->promotion);
+    if (!carat_dtype_in(common, row->base.dtypes)) return carat_step_aside("dtype");
+    dtypes->in = common;
+    dtypes->compute = carat_compute_dtype(common);
+    dtypes->out = common;
+    if (row->rule == TEST) dtypes->out = CARAT_b8;
+    if (row->rule == FLOAT && carat_is_integral(common)) dtypes->compute = dtypes->out = call->context->default_dtype;
+    // Scalar arguments take no part in promotion; one that the result's kind can't hold is an error that ATen words.
+    for (int s = 0; s < row->scalars; ++s) {
+        const carat_scalar_kind kind = got->scalar[s].kind;
+        const bool whole = carat_is_integral(dtypes->compute) && kind == CARAT_SCALAR_FLOAT && got->scalar[s].re != (double)got->scalar[s].i;
+        if (whole || (kind == CARAT_SCALAR_COMPLEX && !carat_is_complex(dtypes->compute))) return carat_step_aside("scalar's kind");
+    }
+    return CARAT_OK;
+}
+
+// ---- operands of another dtype
+
+// An operand as the kernel takes it: a view of the call, one converted number, or a converted copy.
+typedef struct prepared {
+    carat_tensor view;
+    int64_t element[2]; // room for one number of any dtype
+    void *copy;
+    int64_t strides[CARAT_MAX_DIMS]; // of the copy
+} prepared;
+
+static carat_status convert_copy(const carat_frame *call, const carat_tensor *from, carat_dtype dtype, prepared *to)
+{
+    to->copy = carat_alloc((size_t)carat_numel(from) * carat_dtype_size(dtype));
+    if (!to->copy) return carat_fail(CARAT_OUT_OF_MEMORY, "no memory to convert %lld elements", (long long)carat_numel(from));
+    carat_like_strides(from, to->strides);
+    to->view.data = to->copy;
+    to->view.byte_offset = 0;
+    to->view.dl_dtype = carat_dtype_to_dl(dtype);
+    to->view.strides = to->strides;
+    return carat_copy(call, &to->view, from);
+}
+
+// Numbers go in as one element: in the arithmetic type, so that a half's partner isn't rounded, except in comparisons,
+// where ATen rounds.
+static carat_status prepare(const carat_frame *call, const carat_pointwise_row *row, int j, const carat_arg *arg,
+                            const settled *dtypes, prepared *to)
+{
+    to->copy = NULL;
+    const bool tensor = arg->kind == CARAT_ARG_TENSOR;
+    if (tensor) to->view = arg->tensor;
+    if (tensor && (carat_pointwise_is_mask(row, j) || carat_dtype_of(&arg->tensor) == dtypes->in)) return CARAT_OK;
+    if (tensor && arg->tensor.ndim > 0) return convert_copy(call, &arg->tensor, dtypes->in, to);
+    const carat_dtype dtype = row->rule == TEST || row->rule == FLOAT ? dtypes->in : dtypes->compute;
+    const carat_scalar number = tensor ? carat_scalar_load(carat_dtype_of(&arg->tensor), carat_data(&arg->tensor)) : arg->scalar;
+    carat_scalar_store(number, dtype, to->element);
+    to->view = (carat_tensor){ .data = to->element, .device = call->device, .dl_dtype = carat_dtype_to_dl(dtype) };
+    return CARAT_OK;
+}
+
+// ---- results
+
+static carat_status check_overlap(const carat_frame *call, const operands *got, int inputs)
+{
+    const carat_tensor *given = carat_output_given(call, 0);
+    if (!given) return CARAT_OK;
+    for (int j = 0; j < inputs; ++j)
+        if (got->in[j]->kind == CARAT_ARG_TENSOR && carat_overlap_of(given, &got->in[j]->tensor) == CARAT_PARTIAL)
+            return carat_step_aside("output overlaps an input");
+    return CARAT_OK;
+}
+
+carat_status carat_pointwise_run_row(carat_frame *call, carat_pointwise_id id)
+{
+    const carat_pointwise_row *row = &rows[id];
+    operands got;
+    settled dtypes;
+    CARAT_TRY(read_arguments(call, row, &got));
+    CARAT_TRY(settle_dtypes(call, row, &got, &dtypes));
+
+    const carat_tensor *tensors[CARAT_POINTWISE_INPUTS];
+    int count = 0, ndim;
+    int64_t shape[CARAT_MAX_DIMS], strides[CARAT_MAX_DIMS];
+    for (int j = 0; j < row->inputs; ++j)
+        if (got.in[j]->kind == CARAT_ARG_TENSOR) tensors[count++] = &got.in[j]->tensor;
+    CARAT_TRY(carat_broadcast_shapes(tensors, count, &ndim, shape));
+    const carat_tensor *given = carat_output_given(call, 0);
+    CARAT_TRY(carat_output_check(call, 0, dtypes.out, ndim, shape));
+    CARAT_TRY(check_overlap(call, &got, row->inputs));
+
+    carat_pointwise launch = { .row = id, .compute = dtypes.compute };
+    prepared ready[CARAT_POINTWISE_INPUTS];
+    carat_status status = CARAT_OK;
+    int prepared_count = 0;
+    for (; prepared_count < row->inputs && status == CARAT_OK; ++prepared_count) {
+        status = prepare(call, row, prepared_count, got.in[prepared_count], &dtypes, &ready[prepared_count]);
+        launch.in[prepared_count] = &ready[prepared_count].view;
+    }
+    memcpy(launch.scalar, got.scalar, sizeof launch.scalar);
+    carat_output out;
+    launch.out = &out.view;
+    if (status == CARAT_OK) status = carat_pointwise_check(call, &launch, dtypes.out);
+    if (!given && status == CARAT_OK) carat_elementwise_strides(tensors, count, ndim, shape, strides);
+    if (status == CARAT_OK) status = carat_output_make(call, 0, dtypes.out, ndim, shape, strides, &out);
+    if (status == CARAT_OK) status = carat_pointwise_launch(call, &launch);
+    for (int j = 0; j < prepared_count; ++j) carat_free(ready[j].copy);
+    return status;
+}
+
+static carat_status run(carat_frame *call)
+{
+    return carat_pointwise_run_row(call, (carat_pointwise_id)call->op->row_index);
+}
+
+carat_status carat_copy(const carat_frame *call, const carat_tensor *to, const carat_tensor *from)
+{
+    const carat_pointwise launch = { .row = CARAT_POINTWISE_copy, .compute = carat_compute_dtype(carat_dtype_of(from)), .out = to, .in = { from } };
+    return carat_pointwise_launch(call, &launch);
+}
+
+const carat_family carat_family_pointwise = {
+    .name = "pointwise",
+    .source = "pointwise.k.c",
+    .row = row_at,
+    .row_count = CARAT_POINTWISE_COUNT,
+    .run = run,
+    .describe = carat_pointwise_describe,
+    .enumerate = carat_pointwise_enumerate,
+};

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which kernels the pointwise rows have: their keys, their -D constants, and those that the pack holds.
+#include "ops/pointwise_row.h"
+
+#include "jit/jit.h"
+#include <stdio.h>
+#include <string.h>
+
+// key.dtypes: [0] the output's, [1] the common dtype of the inputs, [2] the arithmetic dtype.
+// key.params[0]: a bit per operand that comes in the arithmetic dtype instead (a number beside halves).
+enum { KEY_OUT, KEY_IN, KEY_COMPUTE };
+
+static carat_key make_key(carat_pointwise_id row, carat_dtype out, carat_dtype in, carat_dtype compute, unsigned numbers)
+{
+    carat_key key = { .family = CARAT_FAMILY_pointwise, .row = (uint16_t)row };
+    key.dtypes[KEY_OUT] = (uint8_t)out;
+    key.dtypes[KEY_IN] = (uint8_t)in;
+    key.dtypes[KEY_COMPUTE] = (uint8_t)compute;
+    key.params[0] = (uint8_t)numbers;
+    return key;
+}
+
+carat_key carat_pointwise_key(const carat_pointwise *launch, carat_dtype out)
+{
+    const carat_pointwise_row *row = carat_pointwise_row_at((int)launch->row);
+    carat_dtype in = launch->compute;
+    unsigned in_compute = 0, all = 0;
+    for (int j = 0; j < row->inputs; ++j) {
+        if (carat_pointwise_is_mask(row, j)) continue;
+        const carat_dtype dtype = carat_dtype_of(launch->in[j]);
+        all |= 1u << j;
+        if (dtype == launch->compute) in_compute |= 1u << j;
+        else in = dtype;
+    }
+    return make_key(launch->row, out, in, launch->compute, in_compute == all ? 0 : in_compute);
+}
+
+carat_status carat_pointwise_check(const carat_frame *call, const carat_pointwise *launch, carat_dtype out)
+{
+    const carat_key key = carat_pointwise_key(launch, out);
+    carat_kernel kernel;
+    return carat_kernel_get(call->backend, call->device, &key, &kernel);
+}
+
+void carat_pointwise_describe(const carat_key *key, const carat_target *target, carat_defines *defines)
+{
+    (void)target;
+    const carat_pointwise_row *row = carat_pointwise_row_at(key->row);
+    const char *const in = carat_dtype_name((carat_dtype)key->dtypes[KEY_IN]);
+    const char *const compute = carat_dtype_name((carat_dtype)key->dtypes[KEY_COMPUTE]);
+    carat_define(defines, "BODY", "%s", row->body);
+    carat_define(defines, "NIN", "%d", row->inputs);
+    carat_define(defines, "O0", "%s", carat_dtype_name((carat_dtype)key->dtypes[KEY_OUT]));
+    carat_define(defines, "CS", "%s", compute);
+    for (int j = 0; j < row->inputs; ++j) {
+        char name[8];
+        const bool mask = carat_pointwise_is_mask(row, j), number = key->params[0] >> j & 1;
+        snprintf(name, sizeof name, "X%d", j);
+        carat_define(defines, name, "%s", mask ? "b8" : number ? compute : in);
+        snprintf(name, sizeof name, "C%d", j);
+        carat_define(defines, name, "%s", mask ? "b8" : compute);
+    }
+    const char *scalar = row->scalar_names;
+    for (int s = 0; s < row->scalars; ++s) {
+        const int length = (int)strcspn(scalar, " ");
+        char name[8];
+        snprintf(name, sizeof name, "S%d", s);
+        carat_define(defines, name, "%.*s", length, scalar);
+        scalar += length + (scalar[length] == ' ');
+    }
+}
+
+typedef struct emitter {
+    void (*emit)(void *arg, const carat_key *key);
+    void *arg;
+} emitter;
+
+static void emit(const emitter *to, carat_key key)
+{
+    to->emit(to->arg, &key);
+}
+
+static void emit_copies(const emitter *to)
+{
+    for (carat_dtype from = 0; from < CARAT_DTYPE_COUNT; ++from)
+        for (carat_dtype out = 0; out < CARAT_DTYPE_COUNT; ++out)
+            if (carat_dtype_in(from, CARAT_ALL) && carat_dtype_in(out, CARAT_ALL))
+                emit(to, make_key(CARAT_POINTWISE_copy, out, from, carat_compute_dtype(from), 0));
+}
+
+static void emit_row(const emitter *to, carat_pointwise_id id)
+{
+    const carat_pointwise_row *row = carat_pointwise_row_at((int)id);
+    for (carat_dtype in = 0; in < CARAT_DTYPE_COUNT; ++in) {
+        if (!carat_dtype_in(in, row->base.dtypes)) continue;
+        carat_dtype compute = carat_compute_dtype(in), out = row->rule == TEST ? CARAT_b8 : in;
+        if (row->rule == FLOAT && carat_is_integral(in)) compute = out = CARAT_f32;
+        emit(to, make_key(id, out, in, compute, 0));
+        if (row->rule != SAME || !carat_dtype_in(in, CARAT_HALVES) || row->inputs < 2) continue;
+        for (int j = 0; j < row->inputs; ++j)
+            if (!carat_pointwise_is_mask(row, j)) emit(to, make_key(id, out, in, compute, 1u << j));
+    }
+}
+
+void carat_pointwise_enumerate(const carat_target *target, void (*emit_key)(void *arg, const carat_key *key), void *arg)
+{
+    (void)target;
+    const emitter to = { emit_key, arg };
+    emit_copies(&to);
+    for (carat_pointwise_id id = 0; id < CARAT_POINTWISE_COUNT; ++id)
+        if (id != CARAT_POINTWISE_copy) emit_row(&to, id);
+}

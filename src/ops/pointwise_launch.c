@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+// The plan of a pointwise launch: order and merge dimensions, decide which operands are staged, cut the index space
+// into groups and chunks (see kernels/pointwise.k.c for what these mean).
+#include "core/kernel_types.h"
+#include "ops/pointwise_row.h"
+#include "pointwise_args.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    GROUP_ELEMENTS = 16384,  // a group's work: large against its set-up, small against a thread's share
+    THREAD_ELEMENTS = 32768, // below this a second thread costs more than it brings
+    SHORT_ROW = 64,          // rows below this many columns are run together
+    TILE = 32,               // side of a transposed chunk: 32 f32 are two cache lines
+};
+
+// The index space while it is being shaped: operand 0 is the output.
+typedef struct space {
+    int rank, operands;
+    int64_t size[CARAT_MAX_DIMS];
+    int64_t stride[1 + CARAT_POINTWISE_INPUTS][CARAT_MAX_DIMS];
+} space;
+
+static void drop_dim(space *s, int d)
+{
+    --s->rank;
+    memmove(&s->size[d], &s->size[d + 1], sizeof *s->size * (size_t)(s->rank - d));
+    for (int j = 0; j < s->operands; ++j)
+        memmove(&s->stride[j][d], &s->stride[j][d + 1], sizeof *s->stride[j] * (size_t)(s->rank - d));
+}
+
+static void swap_dims(space *s, int a, int b)
+{
+    const int64_t size = s->size[a];
+    s->size[a] = s->size[b];
+    s->size[b] = size;
+    for (int j = 0; j < s->operands; ++j) {
+        const int64_t stride = s->stride[j][a];
+        s->stride[j][a] = s->stride[j][b];
+        s->stride[j][b] = stride;
+    }
+}
+
+// Whether dimension a should lie inside b: the first operand with different strides there decides, the output first.
+static bool lies_inside(const space *s, int a, int b)
+{
+    for (int j = 0; j < s->operands; ++j) {
+        const int64_t sa = llabs(s->stride[j][a]), sb = llabs(s->stride[j][b]);
+        if (sa != sb && sa && sb) return sa < sb;
+    }
+    return false;
+}
+
+static bool mergeable(const space *s, int inner)
+{
+    for (int j = 0; j < s->operands; ++j)
+        if (s->stride[j][inner + 1] != s->size[inner] * s->stride[j][inner]) return false;
+    return true;
+}
+
+// Innermost dimension first, sorted by stride, sizes of 1 dropped, neighbours merged where every operand allows it.
+static void shape_space(space *s, const carat_pointwise *launch, int inputs)
+{
+    const carat_tensor *out = launch->out;
+    s->rank = out->ndim;
+    s->operands = 1 + inputs;
+    int64_t strides[CARAT_MAX_DIMS];
+    for (int j = 0; j < s->operands; ++j) {
+        carat_broadcast_strides(j ? launch->in[j - 1] : out, out->ndim, out->shape, strides);
+        for (int d = 0; d < out->ndim; ++d) s->stride[j][d] = strides[out->ndim - 1 - d];
+    }
+    for (int d = 0; d < out->ndim; ++d) s->size[d] = out->shape[out->ndim - 1 - d];
+    for (int d = s->rank; d-- > 0;)
+        if (s->size[d] == 1) drop_dim(s, d);
+    for (int i = 1; i < s->rank; ++i)
+        for (int d = i; d > 0 && lies_inside(s, d, d - 1); --d) swap_dims(s, d, d - 1);
+    for (int d = 0; d + 1 < s->rank;)
+        if (mergeable(s, d)) {
+            s->size[d + 1] *= s->size[d];
+            for (int j = 0; j < s->operands; ++j) s->stride[j][d + 1] = s->stride[j][d];
+            drop_dim(s, d);
+        } else {
+            ++d;
+        }
+}
+
+// Brings the dimension in which a transposed operand is contiguous next to the columns. True if there is one.
+static bool find_transposed(space *s)
+{
+    for (int j = 0; j < s->operands; ++j) {
+        if (s->rank < 2 || llabs(s->stride[j][0]) <= 1) continue;
+        for (int d = 1; d < s->rank; ++d)
+            if (s->stride[j][d] == 1) {
+                swap_dims(s, 1, d);
+                return true;
+            }
+    }
+    return false;
+}
+
+static int64_t at_least_one(int64_t n)
+{
+    return n > 1 ? n : 1;
+}
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t buffer_elements(const carat_pointwise *launch, int inputs)
+{
+    size_t largest = carat_dtype_size(carat_dtype_of(launch->out));
+    for (int j = 0; j < inputs; ++j) {
+        const size_t size = carat_dtype_size(carat_dtype_of(launch->in[j]));
+        if (size > largest) largest = size;
+    }
+    return POINTWISE_CHUNK / (int64_t)largest;
+}
+
+static void choose_chunks(pointwise_args *a, const space *s, bool transposed, int64_t buffer)
+{
+    const int64_t cols = a->size[0], rows = a->size[1];
+    bool any_staged = false;
+    a->flat = !transposed && rows > 1 && cols < SHORT_ROW;
+    for (int j = 0; j < s->operands; ++j) {
+        pointwise_operand *o = &a->operand[j];
+        const bool linear = o->stride[0] == 1 && (!a->flat || o->stride[1] == cols);
+        const bool repeats = j > 0 && o->stride[1] == 0; // the same elements in every row
+        o->staged = linear || cols * rows == 1 ? 0 : repeats && (o->stride[0] == 0 || a->flat) ? 2 : 1;
+        any_staged = any_staged || o->staged;
+    }
+    if (a->flat) {
+        a->chunk_cols = cols;
+        a->chunk_rows = at_least_one(buffer / cols);
+    } else if (transposed) {
+        a->chunk_cols = smaller(TILE, buffer / 8);
+        a->chunk_rows = smaller(2 * TILE, buffer / a->chunk_cols);
+    } else {
+        a->chunk_cols = any_staged ? buffer : at_least_one(cols);
+        a->chunk_rows = 1;
+    }
+}
+
+static void choose_groups(pointwise_args *a)
+{
+    a->group_cols = a->size[0];
+    if (a->size[0] > GROUP_ELEMENTS && !a->flat)
+        a->group_cols = a->chunk_cols < GROUP_ELEMENTS ? GROUP_ELEMENTS / a->chunk_cols * a->chunk_cols : GROUP_ELEMENTS;
+    const int64_t chunks_down = at_least_one(GROUP_ELEMENTS / at_least_one(a->group_cols * a->chunk_rows));
+    a->group_rows = smaller(chunks_down * a->chunk_rows, a->size[1]);
+    a->groups_across = (a->size[0] + a->group_cols - 1) / a->group_cols;
+    a->groups_down = (a->size[1] + a->group_rows - 1) / a->group_rows;
+}
+
+// Everything consecutive (or one number): the common case, planned without looking at dimensions.
+static bool plan_contiguous(pointwise_args *a, const carat_pointwise *launch, int inputs, int64_t numel, int64_t buffer)
+{
+    if (!carat_is_contiguous(launch->out)) return false;
+    bool any_number = false;
+    for (int j = 0; j < inputs; ++j) {
+        const carat_tensor *in = launch->in[j];
+        const bool number = in->ndim == 0 && numel != 1;
+        if (!number && !(carat_same_shape(in, launch->out) && carat_is_contiguous(in))) return false;
+        a->operand[1 + j].stride[0] = !number;
+        a->operand[1 + j].staged = number ? 2 : 0;
+        any_number = any_number || number;
+    }
+    a->operand[0].stride[0] = 1;
+    a->size[0] = numel;
+    a->chunk_rows = 1;
+    a->chunk_cols = any_number ? buffer : numel;
+    return true;
+}
+
+carat_status carat_pointwise_launch(const carat_frame *call, const carat_pointwise *launch)
+{
+    const carat_pointwise_row *row = carat_pointwise_row_at((int)launch->row);
+    const int64_t numel = carat_numel(launch->out);
+    if (numel == 0) return CARAT_OK;
+    const int inputs = row->inputs;
+    const int64_t buffer = buffer_elements(launch, inputs);
+    pointwise_args a;
+    memset(&a, 0, sizeof a);
+    for (int d = 0; d < POINTWISE_RANK; ++d) a.size[d] = 1;
+    for (int j = 0; j <= inputs; ++j) a.operand[j].data = carat_data(j ? launch->in[j - 1] : launch->out);
+    for (int i = 0; i < row->scalars; ++i) carat_scalar_store(launch->scalar[i], launch->compute, a.scalar[i].bits);
+
+    if (!plan_contiguous(&a, launch, inputs, numel, buffer)) {
+        space s;
+        shape_space(&s, launch, inputs);
+        const bool transposed = find_transposed(&s);
+        if (s.rank > POINTWISE_RANK) return carat_step_aside("rank");
+        memcpy(a.size, s.size, sizeof *a.size * (size_t)s.rank);
+        for (int j = 0; j <= inputs; ++j) memcpy(a.operand[j].stride, s.stride[j], sizeof *s.stride[j] * (size_t)s.rank);
+        choose_chunks(&a, &s, transposed, buffer);
+    }
+    choose_groups(&a);
+    int64_t groups = a.groups_across * a.groups_down;
+    for (int d = 2; d < POINTWISE_RANK; ++d) groups *= a.size[d];
+    const carat_key key = carat_pointwise_key(launch, carat_dtype_of(launch->out));
+    return carat_run_kernel(call, &key, &a, sizeof a, groups, at_least_one(THREAD_ELEMENTS / (a.group_rows * a.group_cols)));
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// A row of the pointwise table, and the family's parts: keys of its kernels (pointwise_kernels.c), the plan of a launch
+// (pointwise_launch.c).
+#ifndef CARAT_OPS_POINTWISE_ROW_H
+#define CARAT_OPS_POINTWISE_ROW_H
+
+#include "ops/pointwise.h"
+
+typedef enum carat_pointwise_rule { SAME, FLOAT, TEST } carat_pointwise_rule;
+
+enum { CARAT_POINTWISE_PARAMS = 8 };
+#define IN(j) ((j) + 1)        // argument is operand j
+#define SCALAR(s) (-((s) + 1)) // argument is scalar s
+#define SKIP 0                 // argument does not matter here
+
+typedef struct carat_pointwise_row {
+    carat_row base;
+    const char *body;
+    uint8_t inputs;
+    uint8_t rule;
+    uint8_t scalars;
+    bool has_params;          // params says what each argument is; else operands come first, then scalars
+    bool run_elsewhere;       // a kernel for other rows and families, no operator of its own
+    const char *scalar_names; // "alpha beta"
+    double scalar_defaults[CARAT_POINTWISE_SCALARS];
+    const char *kinds;        // per operand: 'x' the common dtype, 'b' a bool mask outside promotion; NULL: all x
+    int8_t params[CARAT_POINTWISE_PARAMS];
+} carat_pointwise_row;
+
+const carat_pointwise_row *carat_pointwise_row_at(int index);
+
+static inline bool carat_pointwise_is_mask(const carat_pointwise_row *row, int j)
+{
+    return row->kinds && row->kinds[j] == 'b';
+}
+
+// Whether a kernel for the launch's dtypes exists; `out` is the output's dtype (the view may not be made yet).
+carat_status carat_pointwise_check(const carat_frame *call, const carat_pointwise *launch, carat_dtype out);
+// The key of a launch's kernel.
+carat_key carat_pointwise_key(const carat_pointwise *launch, carat_dtype out);
+
+void carat_pointwise_describe(const carat_key *key, const carat_target *target, carat_defines *defines);
+void carat_pointwise_enumerate(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg);
+
+#endif
