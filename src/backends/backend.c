@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The list of backends and their one-time probes.
 #include "backends/backend.h"
+#include "jit/lock.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #define BACKEND(name) extern const carat_backend carat_backend_##name;
@@ -23,7 +24,6 @@ typedef struct probe_result {
     const char *why;
 } probe_result;
 static probe_result results[BACKEND_COUNT];
-static pthread_mutex_t probe_lock = PTHREAD_MUTEX_INITIALIZER;
 
 int carat_backend_count(void)
 {
@@ -39,7 +39,7 @@ carat_status carat_backend_probe(int index, const char **why)
 {
     probe_result *result = &results[index];
     if (!atomic_load_explicit(&result->done, memory_order_acquire)) {
-        pthread_mutex_lock(&probe_lock);
+        carat_lock();
         if (!atomic_load_explicit(&result->done, memory_order_relaxed)) {
             if (backends[index]->abi != CARAT_BACKEND_ABI) {
                 result->status = CARAT_UNSUPPORTED;
@@ -49,7 +49,7 @@ carat_status carat_backend_probe(int index, const char **why)
             }
             atomic_store_explicit(&result->done, true, memory_order_release);
         }
-        pthread_mutex_unlock(&probe_lock);
+        carat_unlock();
     }
     if (why) *why = result->why;
     return result->status;

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where a kernel's binary comes from: the packs beside the library, then the user's disk cache, then the compiler.
+#include "jit/binary.h"
+#include "jit/disk.h"
+#include "jit/lock.h"
+#include "jit/scratch.h"
+#include "jit/sha256.h"
+
+#include <dlfcn.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LOG_SIZE = 3584, MAX_IDENTITY = 1024 };
+
+typedef struct request {
+    const carat_backend *backend;
+    carat_device device;
+    const carat_key *key;
+    const carat_target *target;
+    char symbol[40];
+    char name[64];               // of the entry in the disk cache
+    char identity[MAX_IDENTITY]; // what the entry must have been made by
+} request;
+
+static carat_failure *fail(carat_status status, const char *what, const char *detail)
+{
+    static carat_failure no_memory = {CARAT_OUT_OF_MEMORY, "out of memory for a kernel"};
+    const size_t size = strlen(what) + strlen(detail) + 3;
+    carat_failure *failure = malloc(sizeof *failure + size);
+    if (!failure) return &no_memory;
+    char *message = (char *)(failure + 1);
+    failure->status = status;
+    failure->message = message;
+    snprintf(message, size, "%s%s%s", what, *detail ? ": " : "", detail);
+    return failure;
+}
+
+// Backends load code one at a time; the lock also keeps a fork from cutting a loader in half.
+static carat_status load(const request *want, const carat_binary *binary, carat_kernel *kernel)
+{
+    carat_lock();
+    const carat_status status = want->backend->load(want->device, binary, want->symbol, kernel);
+    carat_unlock();
+    return status;
+}
+
+// The folder that libcarat.so lies in, with its slash; "" if it can't be told.
+static void library_folder(char folder[PATH_MAX])
+{
+    Dl_info info;
+    folder[0] = 0;
+    if (!dladdr((void *)(uintptr_t)carat_kernel_get, &info) || !info.dli_fname || !realpath(info.dli_fname, folder)) return;
+    char *slash = strrchr(folder, '/');
+    if (slash) slash[1] = 0;
+}
+
+static bool find_in_packs(const request *want, carat_kernel *kernel)
+{
+    const char *const *pack = want->backend->packs ? want->backend->packs() : NULL;
+    char path[PATH_MAX];
+    library_folder(path);
+    const size_t folder = strlen(path);
+    if (folder == 0) return false;
+    for (; pack && *pack; ++pack) {
+        if (folder + strlen(*pack) >= sizeof path) continue;
+        strcpy(path + folder, *pack);
+        const carat_binary binary = {.path = path};
+        if (load(want, &binary, kernel) == CARAT_OK) return true;
+    }
+    return false;
+}
+
+static void name_entry(request *want, const char *compiler)
+{
+    carat_sha256 sha;
+    uint8_t digest[CARAT_SHA256_BYTES];
+    snprintf(want->identity, sizeof want->identity, "%s %s\n%s\n%s", want->symbol, want->target->name, want->target->flags,
+             compiler);
+    carat_sha256_begin(&sha);
+    carat_sha256_add(&sha, want->identity, strlen(want->identity));
+    carat_sha256_end(&sha, digest);
+    memcpy(want->name, want->symbol, 35);
+    want->name[34] = '-';
+    carat_hex_make(digest, 8, want->name + 35);
+}
+
+static bool find_on_disk(const request *want, carat_kernel *kernel)
+{
+    carat_disk_file file;
+    if (!carat_disk_read(want->name, want->identity, &file)) return false;
+    const carat_binary binary = {.path = file.path, .bytes = file.bytes, .size = file.size};
+    const carat_status status = load(want, &binary, kernel);
+    free(file.bytes);
+    return status == CARAT_OK;
+}
+
+static carat_failure *compile(const request *want, carat_kernel *kernel)
+{
+    char *source = carat_source_make(want->target, want->key, want->symbol);
+    if (!source) return fail(CARAT_OUT_OF_MEMORY, "out of memory for a kernel's source", "");
+    carat_scratch scratch;
+    if (!carat_scratch_make(&scratch)) {
+        free(source);
+        return fail(CARAT_UNSUPPORTED, "no kernel", "there is no temporary directory to compile in");
+    }
+    carat_failure *failure = NULL;
+    char *log = calloc(1, LOG_SIZE);
+    const carat_family *family = carat_family_at(want->key->family);
+    const carat_status status =
+        log ? want->backend->compile(want->target, source, scratch.file, log, LOG_SIZE) : CARAT_OUT_OF_MEMORY;
+    carat_binary binary = {.path = scratch.file};
+    if (status != CARAT_OK) {
+        failure = fail(status, family->source, log ? log : "out of memory");
+    } else if (!(binary.bytes = carat_scratch_read(&scratch, &binary.size))) {
+        failure = fail(CARAT_IO_ERROR, family->source, "what the compiler wrote can't be read");
+    } else if (load(want, &binary, kernel) != CARAT_OK) {
+        failure = fail(CARAT_UNSUPPORTED, family->source, "what the compiler wrote can't be loaded");
+    } else {
+        carat_disk_write(want->name, want->identity, binary.bytes, binary.size);
+    }
+    free((void *)(uintptr_t)binary.bytes);
+    free(log);
+    free(source);
+    carat_scratch_remove(&scratch);
+    return failure;
+}
+
+carat_failure *carat_binary_find(const carat_backend *backend, carat_device device, const carat_key *key, carat_kernel *kernel)
+{
+    request want = {.backend = backend, .device = device, .key = key, .target = backend->target(device)};
+    if (!want.target) return fail(CARAT_UNSUPPORTED, "no kernel", "the device has no target");
+    carat_symbol_make(want.target, key, want.symbol);
+    if (find_in_packs(&want, kernel)) return NULL;
+    const char *why = "the backend has no compiler";
+    carat_lock();
+    const char *compiler = backend->compiler ? backend->compiler(&why) : NULL;
+    carat_unlock();
+    if (!compiler) return fail(CARAT_UNSUPPORTED, "no kernel", why);
+    name_entry(&want, compiler);
+    if (find_on_disk(&want, kernel)) return NULL;
+    return compile(&want, kernel);
+}
