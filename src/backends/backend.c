@@ -55,12 +55,9 @@ carat_status carat_backend_probe(int index, const char **why)
     return result->status;
 }
 
-const carat_backend *carat_backend_get(int32_t device_type, const char **why)
+const carat_backend *carat_backend_for(int32_t device_type)
 {
-    if (why) *why = "no backend for this kind of device";
-    for (int i = 0; i < BACKEND_COUNT; ++i) {
-        if (backends[i]->device_type != device_type) continue;
-        if (carat_backend_probe(i, why) == CARAT_OK) return backends[i];
-    }
+    for (int i = 0; i < BACKEND_COUNT; ++i)
+        if (backends[i]->device_type == device_type && carat_backend_probe(i, NULL) == CARAT_OK) return backends[i];
     return NULL;
 }

@@ -5,9 +5,8 @@
 
 #include <carat/carat_backend.h>
 
-// The backend that serves a device type (carat_device_type), or NULL with *why if there is none or it can't run here.
-// Cheap after the first call for a type. `why` may be NULL.
-const carat_backend *carat_backend_get(int32_t device_type, const char **why);
+// The backend that serves a device type (carat_device_type) and can run here, or NULL. Cheap after the first call.
+const carat_backend *carat_backend_for(int32_t device_type);
 
 // Every backend of the list, whether or not it can run here.
 int carat_backend_count(void);

@@ -74,7 +74,7 @@ carat_key scale_key(int factor, bool broken)
 
 const carat_backend *cpu_backend(void)
 {
-    const carat_backend *backend = carat_backend_get(CARAT_CPU, NULL);
+    const carat_backend *backend = carat_backend_for(CARAT_CPU);
     CHECK(backend != NULL);
     return backend;
 }
