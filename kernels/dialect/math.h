@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// The maths of kernel C for targets without intrinsics: branch-free C, so that a FOR_VEC loop over it becomes SIMD.
+//
+// The dialect gives WORD and the types f32, f64, i32, i64, u32, u64 before this file is included. Needed flags:
+// -fno-math-errno -fno-trapping-math; -ffp-contract=fast is welcome; nothing here survives -fassociative-math.
+// No libc, no tables, no branches (k_fmod_f64 alone loops). Coefficients come from tests/maths/remez.py.
+//
+// A kernel uses the generic words k_exp(x), ... at the end of this file.
+#ifndef CARAT_MATH_H
+#define CARAT_MATH_H
+
+#define MATH_INF_F32  __builtin_inff()
+#define MATH_INF_F64  __builtin_inf()
+#define MATH_NAN_F32  __builtin_nanf("")
+#define MATH_NAN_F64  __builtin_nan("")
+
+// Targets on which round, fma and friends are one instruction.
+#if defined(__SSE4_1__) || defined(__aarch64__) || defined(__ARM_FEATURE_DIRECTED_ROUNDING)
+#define MATH_HAS_ROUND 1
+#else
+#define MATH_HAS_ROUND 0
+#endif
+#if defined(__FMA__) || defined(__aarch64__) || defined(__FP_FAST_FMA)
+#define MATH_HAS_FMA 1
+#else
+#define MATH_HAS_FMA 0
+#endif
+
+WORD u32 f32_to_bits(f32 x)   { u32 b; __builtin_memcpy(&b, &x, sizeof b); return b; }
+WORD f32 f32_from_bits(u32 b) { f32 x; __builtin_memcpy(&x, &b, sizeof x); return x; }
+WORD u64 f64_to_bits(f64 x)   { u64 b; __builtin_memcpy(&b, &x, sizeof b); return b; }
+WORD f64 f64_from_bits(u64 b) { f64 x; __builtin_memcpy(&x, &b, sizeof x); return x; }
+
+WORD f32 k_abs_f32(f32 x) { return __builtin_fabsf(x); }
+WORD f64 k_abs_f64(f64 x) { return __builtin_fabs(x); }
+WORD f32 k_copysign_f32(f32 x, f32 sign) { return __builtin_copysignf(x, sign); }
+WORD f64 k_copysign_f64(f64 x, f64 sign) { return __builtin_copysign(x, sign); }
+
+// Adding and taking away 1.5 * 2^23 (2^52) rounds to the nearest even integer, for |x| < 2^22 (2^51). The low bits of
+// the sum are that integer, which is how an integer leaves the FP domain where no vector conversion exists (AVX2, f64).
+#define MATH_ROUND_F32 0x1.8p23f
+#define MATH_ROUND_F64 0x1.8p52
+
+#include "math_f32.h"
+#include "math_f64.h"
+
+// Overloads by type. A target with overloaded functions of its own replaces this block.
+#define MATH_PICK(x, name)     _Generic((x), f64: name##_f64, default: name##_f32)
+#define MATH_PICK2(x, y, name) _Generic((x) + (y), f64: name##_f64, default: name##_f32)
+#define k_abs(x)         MATH_PICK(x, k_abs)(x)
+#define k_floor(x)       MATH_PICK(x, k_floor)(x)
+#define k_ceil(x)        MATH_PICK(x, k_ceil)(x)
+#define k_trunc(x)       MATH_PICK(x, k_trunc)(x)
+#define k_rint(x)        MATH_PICK(x, k_rint)(x)
+#define k_sqrt(x)        MATH_PICK(x, k_sqrt)(x)
+#define k_rsqrt(x)       MATH_PICK(x, k_rsqrt)(x)
+#define k_exp(x)         MATH_PICK(x, k_exp)(x)
+#define k_exp2(x)        MATH_PICK(x, k_exp2)(x)
+#define k_expm1(x)       MATH_PICK(x, k_expm1)(x)
+#define k_log(x)         MATH_PICK(x, k_log)(x)
+#define k_log2(x)        MATH_PICK(x, k_log2)(x)
+#define k_log10(x)       MATH_PICK(x, k_log10)(x)
+#define k_log1p(x)       MATH_PICK(x, k_log1p)(x)
+#define k_sin(x)         MATH_PICK(x, k_sin)(x)
+#define k_cos(x)         MATH_PICK(x, k_cos)(x)
+#define k_tan(x)         MATH_PICK(x, k_tan)(x)
+#define k_asin(x)        MATH_PICK(x, k_asin)(x)
+#define k_acos(x)        MATH_PICK(x, k_acos)(x)
+#define k_atan(x)        MATH_PICK(x, k_atan)(x)
+#define k_sinh(x)        MATH_PICK(x, k_sinh)(x)
+#define k_cosh(x)        MATH_PICK(x, k_cosh)(x)
+#define k_tanh(x)        MATH_PICK(x, k_tanh)(x)
+#define k_asinh(x)       MATH_PICK(x, k_asinh)(x)
+#define k_acosh(x)       MATH_PICK(x, k_acosh)(x)
+#define k_atanh(x)       MATH_PICK(x, k_atanh)(x)
+#define k_erf(x)         MATH_PICK(x, k_erf)(x)
+#define k_erfc(x)        MATH_PICK(x, k_erfc)(x)
+#define k_sigmoid(x)     MATH_PICK(x, k_sigmoid)(x)
+#define k_copysign(x, y) MATH_PICK2(x, y, k_copysign)(x, y)
+#define k_atan2(y, x)    MATH_PICK2(y, x, k_atan2)(y, x)
+#define k_pow(x, y)      MATH_PICK2(x, y, k_pow)(x, y)
+#define k_fmod(x, y)     MATH_PICK2(x, y, k_fmod)(x, y)
+#define k_hypot(x, y)    MATH_PICK2(x, y, k_hypot)(x, y)
+
+#endif
