@@ -10,15 +10,21 @@
 #include <unistd.h>
 
 static _Thread_local char last_error[8192];
+static _Thread_local const char *last_reason = "";
 
 const char *carat_last_error(void)
 {
     return last_error;
 }
 
+const char *carat_last_reason(void)
+{
+    return last_reason;
+}
+
 carat_status carat_step_aside(const char *reason)
 {
-    snprintf(last_error, sizeof last_error, "%s", reason);
+    last_reason = reason;
     return CARAT_UNSUPPORTED;
 }
 
