@@ -13,58 +13,56 @@
 #include <string.h>
 
 enum { SLOT_EMPTY, SLOT_READY, SLOT_FAILED };
-enum { FIRST_CAPACITY = 1024 };
+enum { FIRST_BITS = 10 };
 
 typedef struct kernel_id {
     uint64_t key[2];
-    uint64_t device; // type and index
+    uint32_t device; // type and index
 } kernel_id;
 
 typedef struct slot {
-    kernel_id id;
-    union {
-        void *handle;             // SLOT_READY
-        carat_failure *failure;   // SLOT_FAILED
-    };
+    uint64_t key[2];
+    uint32_t device;
     _Atomic uint32_t state;
+    union {
+        void *handle;           // SLOT_READY
+        carat_failure *failure; // SLOT_FAILED
+    };
 } slot;
+_Static_assert(sizeof(slot) == 32, "a slot lies in one cache line");
 
 typedef struct table {
+    _Alignas(64) int shift; // from a hash to a slot
     size_t mask, used;
     struct table *older; // kept reachable for leak checkers
-    slot slots[];
+    _Alignas(64) slot slots[];
 } table;
 
 static _Atomic(table *) current;
 
-static kernel_id make_id(carat_device device, const carat_key *key)
+static inline kernel_id make_id(carat_device device, const carat_key *key)
 {
     kernel_id id;
     memcpy(id.key, key, sizeof id.key);
-    id.device = (uint64_t)(uint32_t)device.type << 32 | (uint32_t)device.index;
+    id.device = (uint32_t)device.type << 24 | ((uint32_t)device.index & 0xffffff);
     return id;
 }
 
-static size_t hash(const kernel_id *id)
+// Keys are small numbers in a few of their bytes: two multiplications carry them into the top bits, which choose.
+static inline uint64_t hash(kernel_id id)
 {
-    uint64_t h = (id->key[0] ^ 0x9e3779b97f4a7c15) * 0xbf58476d1ce4e5b9;
-    h = ((h ^ h >> 29) + id->key[1]) * 0x94d049bb133111eb;
-    h = ((h ^ h >> 31) + id->device) * 0x9e3779b97f4a7c15;
-    return (size_t)(h ^ h >> 32);
-}
-
-static bool same(const kernel_id *a, const kernel_id *b)
-{
-    return a->key[0] == b->key[0] && a->key[1] == b->key[1] && a->device == b->device;
+    const uint64_t a = (id.key[0] ^ id.device) * 0x9e3779b97f4a7c15, b = id.key[1] * 0xbf58476d1ce4e5b9;
+    return (a ^ (b >> 29 | b << 35)) * 0x94d049bb133111eb;
 }
 
 // The slot of an id, or the empty one where it would go. Tables are never full.
-static slot *find_slot(table *in, const kernel_id *id, uint32_t *state)
+static inline slot *find_slot(table *in, kernel_id id, uint32_t *state)
 {
-    for (size_t i = hash(id);; ++i) {
+    for (size_t i = hash(id) >> in->shift;; ++i) {
         slot *at = &in->slots[i & in->mask];
         *state = atomic_load_explicit(&at->state, memory_order_acquire);
-        if (*state == SLOT_EMPTY || same(&at->id, id)) return at;
+        if (*state == SLOT_EMPTY) return at;
+        if (at->key[0] == id.key[0] && at->key[1] == id.key[1] && at->device == id.device) return at;
     }
 }
 
@@ -75,19 +73,15 @@ static carat_status answer_failure(const carat_failure *failure)
 }
 
 // True if the table has an answer for the id.
-static bool look_up(const kernel_id *id, carat_kernel *kernel, carat_status *status)
+static inline bool look_up(kernel_id id, carat_kernel *kernel, carat_status *status)
 {
     table *in = atomic_load_explicit(&current, memory_order_acquire);
     if (!in) return false;
     uint32_t state;
     const slot *at = find_slot(in, id, &state);
     if (state == SLOT_EMPTY) return false;
-    if (state == SLOT_READY) {
-        kernel->handle = at->handle;
-        *status = CARAT_OK;
-    } else {
-        *status = answer_failure(at->failure);
-    }
+    kernel->handle = at->handle;
+    *status = state == SLOT_READY ? CARAT_OK : answer_failure(at->failure);
     return true;
 }
 
@@ -95,19 +89,20 @@ static bool look_up(const kernel_id *id, carat_kernel *kernel, carat_status *sta
 
 static table *grow(table *old)
 {
-    const size_t capacity = old ? 2 * (old->mask + 1) : FIRST_CAPACITY;
-    table *new = calloc(1, sizeof *new + capacity * sizeof *new->slots);
+    const int bits = old ? 64 - old->shift + 1 : FIRST_BITS;
+    const size_t size = sizeof(table) + (sizeof(slot) << bits);
+    table *new = aligned_alloc(64, size);
     if (!new) return NULL;
-    new->mask = capacity - 1;
+    memset(new, 0, size);
+    new->shift = 64 - bits;
+    new->mask = ((size_t)1 << bits) - 1;
     new->older = old;
     for (size_t i = 0; old && i <= old->mask; ++i) {
         const slot *from = &old->slots[i];
         uint32_t state = atomic_load_explicit(&from->state, memory_order_relaxed), empty;
         if (state == SLOT_EMPTY) continue;
-        slot *to = find_slot(new, &from->id, &empty);
-        to->id = from->id;
-        to->handle = from->handle;
-        atomic_store_explicit(&to->state, state, memory_order_relaxed);
+        const kernel_id id = {{from->key[0], from->key[1]}, from->device};
+        *find_slot(new, id, &empty) = *from;
         ++new->used;
     }
     atomic_store_explicit(&current, new, memory_order_release);
@@ -115,7 +110,7 @@ static table *grow(table *old)
 }
 
 // Without memory nothing is remembered; the caller has its answer all the same.
-static void remember(const kernel_id *id, const carat_kernel *kernel, carat_failure *failure)
+static void remember(kernel_id id, const carat_kernel *kernel, carat_failure *failure)
 {
     table *in = atomic_load_explicit(&current, memory_order_relaxed);
     if (!in || in->used * 2 > in->mask) in = grow(in);
@@ -123,7 +118,8 @@ static void remember(const kernel_id *id, const carat_kernel *kernel, carat_fail
     uint32_t state;
     slot *at = find_slot(in, id, &state);
     if (state != SLOT_EMPTY) return;
-    at->id = *id;
+    memcpy(at->key, id.key, sizeof at->key);
+    at->device = id.device;
     if (failure) at->failure = failure;
     else at->handle = kernel->handle;
     ++in->used;
@@ -139,14 +135,14 @@ typedef struct in_flight {
 static in_flight *first_in_flight; // of this generation
 static unsigned flight_generation;
 
-static bool is_in_flight(const kernel_id *id)
+static bool is_in_flight(kernel_id id)
 {
     if (flight_generation != carat_lock_generation()) { // a fork: the threads that were at work are not here
         first_in_flight = NULL;
         flight_generation = carat_lock_generation();
     }
     for (const in_flight *at = first_in_flight; at; at = at->next)
-        if (same(&at->id, id)) return true;
+        if (at->id.key[0] == id.key[0] && at->id.key[1] == id.key[1] && at->id.device == id.device) return true;
     return false;
 }
 
@@ -160,9 +156,10 @@ static void leave_flight(const in_flight *mine)
     carat_lock_wake();
 }
 
-static carat_status find_kernel(const carat_backend *backend, carat_device device, const carat_key *key,
-                                const kernel_id *id, carat_kernel *kernel)
+static __attribute__((noinline, cold)) carat_status find_kernel(const carat_backend *backend, carat_device device,
+                                                                const carat_key *key, carat_kernel *kernel)
 {
+    const kernel_id id = make_id(device, key);
     carat_status status;
     carat_lock();
     while (is_in_flight(id)) carat_lock_wait();
@@ -170,7 +167,7 @@ static carat_status find_kernel(const carat_backend *backend, carat_device devic
         carat_unlock();
         return status;
     }
-    in_flight mine = {.id = *id, .next = first_in_flight};
+    in_flight mine = {.id = id, .next = first_in_flight};
     first_in_flight = &mine;
     carat_unlock();
 
@@ -185,8 +182,7 @@ static carat_status find_kernel(const carat_backend *backend, carat_device devic
 
 carat_status carat_kernel_get(const carat_backend *backend, carat_device device, const carat_key *key, carat_kernel *kernel)
 {
-    const kernel_id id = make_id(device, key);
     carat_status status;
-    if (look_up(&id, kernel, &status)) return status;
-    return find_kernel(backend, device, key, &id, kernel);
+    if (look_up(make_id(device, key), kernel, &status)) return status;
+    return find_kernel(backend, device, key, kernel);
 }
