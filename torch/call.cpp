@@ -2,6 +2,7 @@
 // One call into Carat: what PyTorch lends to it (memory for results, threads, random numbers), and the count of it.
 #include "adapter.h"
 #include "memory.h"
+#include "pack.h"
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
@@ -56,6 +57,11 @@ carat_status random_words(void*, void* generator, uint32_t* out, int64_t count) 
     }
 }
 
+carat_dtype default_dtype() noexcept
+{
+    return carat_dtype_of(c10::typeMetaToScalarType(c10::get_default_dtype()));
+}
+
 // The out= tensors follow the other arguments; a list of them stands for its tensors.
 const carat_tensor* find_outs(Call& call, const carat_arg* args, int count, int* nouts)
 {
@@ -84,7 +90,7 @@ bool serve(Call& call, const carat_arg* args, int count)
 {
     int nouts;
     const carat_tensor* outs = find_outs(call, args, count, &nouts);
-    const carat_context context = {&call, make_output, parallel_for, thread_count, nullptr, random_words};
+    const carat_context context = {&call, default_dtype(), make_output, parallel_for, thread_count, nullptr, random_words};
     const carat_status status = carat_call(&context, call.override.op, args, call.override.first_out, outs, nouts);
     if (C10_LIKELY(status == CARAT_OK)) {
         call.override.counters->served.fetch_add(1, std::memory_order_relaxed);

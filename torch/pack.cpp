@@ -32,11 +32,10 @@ bool pack_unusual_scalar(Call& call, carat_scalar& scalar, const c10::Scalar& va
 
 bool pack_dtype(Call& call, carat_arg& arg, c10::ScalarType dtype)
 {
-    const int index = static_cast<int>(dtype);
-    if (index < 0 || index >= kScalarTypes || kDtypeTable.dtype[index] == CARAT_DTYPE_NONE) return refuse(call, "dtype");
     arg.kind = CARAT_ARG_DTYPE;
     arg.flags = 0;
-    arg.i = kDtypeTable.dtype[index];
+    arg.i = carat_dtype_of(dtype);
+    if (arg.i == CARAT_DTYPE_NONE) return refuse(call, "dtype");
     return true;
 }
 

@@ -29,6 +29,12 @@ constexpr DtypeTable make_dtype_table()
 
 inline constexpr DtypeTable kDtypeTable = make_dtype_table();
 
+inline carat_dtype carat_dtype_of(c10::ScalarType type) noexcept
+{
+    const int index = static_cast<int>(type);
+    return index >= 0 && index < kScalarTypes ? kDtypeTable.dtype[index] : CARAT_DTYPE_NONE;
+}
+
 inline bool refuse(Call& call, const char* reason)
 {
     call.reason = reason;

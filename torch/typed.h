@@ -143,13 +143,19 @@ C10_ALWAYS_INLINE bool pack(Call& call, carat_arg& arg, const T& value)
 // ---- results
 
 // The tensors that an in-place or out= call was given to write, in order.
-template <char... K, class... A>
+template <class... A>
 auto written_of(A&... args)
 {
     return std::tuple_cat([](auto& arg) {
         if constexpr (std::is_same_v<decltype(arg), at::Tensor&>) return std::tuple<at::Tensor&>(arg);
         else return std::tuple<>();
     }(args)...);
+}
+
+template <class R, size_t... I>
+R fresh_tuple(Call& call, std::index_sequence<I...>)
+{
+    return R(std::move(call.fresh[I])...);
 }
 
 template <class R, class... A>
@@ -160,10 +166,7 @@ R result_of(Call& call, A&... args)
     else if constexpr (std::is_same_v<R, std::vector<at::Tensor>>) return std::move(call.fresh_list);
     else if constexpr (std::is_same_v<R, at::Tensor&>) return std::get<0>(written_of(args...));
     else if constexpr (std::is_reference_v<std::tuple_element_t<0, R>>) return written_of(args...);
-    else
-        return [&]<size_t... I>(std::index_sequence<I...>) {
-            return R(std::move(call.fresh[I])...);
-        }(std::make_index_sequence<std::tuple_size_v<R>>());
+    else return fresh_tuple<R>(call, std::make_index_sequence<std::tuple_size_v<R>>());
 }
 
 // ---- the functor

@@ -221,6 +221,15 @@ CARAT_API void carat_results_free(carat_results *results);
 // ---------------------------------------------------------------------------------------------------- library
 
 CARAT_API const char *carat_version(void);
+
+// The name of backend `index` (0, 1, ...); NULL past the last. *target is what it compiles for here ("x86-64-v4"), or
+// NULL if it can't run here; *why says what is missing then, and is a remark or NULL otherwise. Probes on first use.
+CARAT_API const char *carat_backend_describe(int index, const char **target, const char **why);
+
+// Directory of the disk cache ("" when there is none that can be used, *why says why) and its size in bytes.
+CARAT_API const char *carat_cache_directory(const char **why);
+CARAT_API int64_t carat_cache_size(void);
+
 // Why the calling thread's last CARAT_UNSUPPORTED was answered: a static string ("dtype", "overlapping memory").
 CARAT_API const char *carat_last_reason(void);
 

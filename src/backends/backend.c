@@ -55,6 +55,15 @@ carat_status carat_backend_probe(int index, const char **why)
     return result->status;
 }
 
+const char *carat_backend_describe(int index, const char **target, const char **why)
+{
+    *target = *why = NULL;
+    if (index < 0 || index >= BACKEND_COUNT) return NULL;
+    if (carat_backend_probe(index, why) == CARAT_OK)
+        *target = backends[index]->target((carat_device){ backends[index]->device_type, 0 })->name;
+    return backends[index]->name;
+}
+
 const carat_backend *carat_backend_for(int32_t device_type)
 {
     for (int i = 0; i < BACKEND_COUNT; ++i)

@@ -19,8 +19,4 @@ void carat_symbol_make(const carat_target *target, const carat_key *key, char sy
 // An embedded kernel source by its name under kernels/: "softmax.k.c", "dialect/cpu.h". NULL if there is none.
 const char *carat_embedded_source(const char *name);
 
-// Directory of the disk cache ("" when there is none that can be used, *why says why) and its size in bytes.
-const char *carat_cache_directory(const char **why);
-int64_t carat_cache_size(void);
-
 #endif
