@@ -12,3 +12,9 @@
 #define PLAIN_BINARY(id, ...) POINTWISE(id, #id " " #id "_ " #id ".out", 2, __VA_ARGS__)
 // A gradient: grad_input = body(x = grad_output, y = self or result).
 #define GRADIENT(id, ...) POINTWISE(id, #id " " #id ".grad_input", 2, __VA_ARGS__)
+#define BITWISE(id, ...)                                                                                                   \
+    POINTWISE(bitwise_##id, "bitwise_" #id ".Tensor bitwise_" #id "_.Tensor bitwise_" #id ".Tensor_out bitwise_" #id       \
+              ".Scalar bitwise_" #id "_.Scalar bitwise_" #id ".Scalar_out bitwise_" #id ".Scalar_Tensor", 2, SAME, __VA_ARGS__)
+#define SHIFT(id, ...)                                                                                                     \
+    POINTWISE(bitwise_##id##_shift, "bitwise_" #id "_shift.Tensor bitwise_" #id "_shift_.Tensor bitwise_" #id              \
+              "_shift.Tensor_out bitwise_" #id "_shift.Tensor_Scalar bitwise_" #id "_shift_.Tensor_Scalar", 2, SAME, __VA_ARGS__)

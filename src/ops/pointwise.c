@@ -3,6 +3,8 @@
 #include "ops/pointwise.h"
 #include "ops/pointwise_row.h"
 
+#include <float.h>
+#include <math.h>
 #include <string.h>
 
 static const carat_pointwise_row rows[CARAT_POINTWISE_COUNT] = {
@@ -11,7 +13,8 @@ static const carat_pointwise_row rows[CARAT_POINTWISE_COUNT] = {
 #define SCALARS(n, names, ...) .scalars = n, .scalar_names = names, .scalar_defaults = { __VA_ARGS__ }
 #define KINDS(text) .kinds = text
 #define PARAMS(...) .has_params = true, .params = { __VA_ARGS__ }
-#define NO_RUN .run_elsewhere = true
+#define OPMATH .opmath = true
+#define SPECIAL(function) .special = function
 #include "pointwise.def"
 #undef POINTWISE
 };
@@ -35,12 +38,16 @@ typedef struct operands {
     carat_promotion promotion;
 } operands;
 
-static bool as_number(const carat_arg *arg, carat_scalar *number)
+bool carat_pointwise_number(const carat_arg *arg, carat_scalar *number)
 {
     switch (arg->kind) {
     case CARAT_ARG_SCALAR: *number = arg->scalar; return true;
     case CARAT_ARG_FLOAT: *number = (carat_scalar){ .kind = CARAT_SCALAR_FLOAT, .re = arg->f }; return true;
     case CARAT_ARG_INT: *number = (carat_scalar){ .kind = CARAT_SCALAR_INT, .i = arg->i }; return true;
+    case CARAT_ARG_TENSOR:
+        if (arg->tensor.ndim != 0 || arg->tensor.device.type != CARAT_CPU) return false;
+        *number = carat_scalar_load(carat_dtype_of(&arg->tensor), carat_data(&arg->tensor));
+        return true;
     default: return false;
     }
 }
@@ -71,7 +78,7 @@ static carat_status read_arguments(const carat_frame *call, const carat_pointwis
             CARAT_TRY(take_operand(call, row, param - 1, &call->args[i], got));
             ++seen;
         } else if (i < call->nargs && call->args[i].kind != CARAT_ARG_NONE
-                   && !as_number(&call->args[i], &got->scalar[-param - 1])) {
+                   && !carat_pointwise_number(&call->args[i], &got->scalar[-param - 1])) {
             return carat_step_aside("argument kind");
         }
     }
@@ -92,6 +99,7 @@ static carat_status settle_dtypes(const carat_frame *call, const carat_pointwise
     dtypes->compute = carat_compute_dtype(common);
     dtypes->out = common;
     if (row->rule == TEST) dtypes->out = CARAT_b8;
+    if (row->rule == POLAR) dtypes->out = common == CARAT_f64 ? CARAT_c128 : CARAT_c64;
     if (row->rule == FLOAT && carat_is_integral(common)) dtypes->compute = dtypes->out = call->context->default_dtype;
     // Scalar arguments take no part in promotion; one that the result's kind can't hold is an error that ATen words.
     for (int s = 0; s < row->scalars; ++s) {
@@ -124,8 +132,14 @@ static carat_status convert_copy(const carat_frame *call, const carat_tensor *fr
     return carat_copy(call, &to->view, from);
 }
 
-// Numbers go in as one element: in the arithmetic type, so that a half's partner isn't rounded, except in comparisons,
-// where ATen rounds.
+// Whether a number keeps its value in dtype, up to rounding: ATen raises an error for one that doesn't fit.
+static bool number_fits(carat_scalar number, carat_dtype dtype, const void *element)
+{
+    if (carat_is_integral(dtype)) return dtype == CARAT_b8 || carat_scalar_load(dtype, element).i == number.i;
+    return dtype != CARAT_f32 || number.kind != CARAT_SCALAR_FLOAT || !(fabs(number.re) > FLT_MAX) || isinf(number.re);
+}
+
+// Numbers go in as one element of the inputs' dtype; beside halves, in arithmetic, of the arithmetic type.
 static carat_status prepare(const carat_frame *call, const carat_pointwise_row *row, int j, const carat_arg *arg,
                             const settled *dtypes, prepared *to)
 {
@@ -134,9 +148,10 @@ static carat_status prepare(const carat_frame *call, const carat_pointwise_row *
     if (tensor) to->view = arg->tensor;
     if (tensor && (carat_pointwise_is_mask(row, j) || carat_dtype_of(&arg->tensor) == dtypes->in)) return CARAT_OK;
     if (tensor && arg->tensor.ndim > 0) return convert_copy(call, &arg->tensor, dtypes->in, to);
-    const carat_dtype dtype = row->rule == TEST || row->rule == FLOAT ? dtypes->in : dtypes->compute;
+    const carat_dtype dtype = row->opmath && carat_dtype_in(dtypes->in, CARAT_HALVES) ? dtypes->compute : dtypes->in;
     const carat_scalar number = tensor ? carat_scalar_load(carat_dtype_of(&arg->tensor), carat_data(&arg->tensor)) : arg->scalar;
     carat_scalar_store(number, dtype, to->element);
+    if (!number_fits(number, dtype, to->element)) return carat_step_aside("number out of the dtype's range");
     to->view = (carat_tensor){ .data = to->element, .device = call->device, .dl_dtype = carat_dtype_to_dl(dtype) };
     return CARAT_OK;
 }
@@ -192,7 +207,8 @@ carat_status carat_pointwise_run_row(carat_frame *call, carat_pointwise_id id)
 
 static carat_status run(carat_frame *call)
 {
-    return carat_pointwise_run_row(call, (carat_pointwise_id)call->op->row_index);
+    const carat_pointwise_id id = (carat_pointwise_id)call->op->row_index;
+    return rows[id].special ? rows[id].special(call) : carat_pointwise_run_row(call, id);
 }
 
 carat_status carat_copy(const carat_frame *call, const carat_tensor *to, const carat_tensor *from)

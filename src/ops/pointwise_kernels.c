@@ -95,8 +95,9 @@ static void emit_row(const emitter *to, carat_pointwise_id id)
         if (!carat_dtype_in(in, row->base.dtypes)) continue;
         carat_dtype compute = carat_compute_dtype(in), out = row->rule == TEST ? CARAT_b8 : in;
         if (row->rule == FLOAT && carat_is_integral(in)) compute = out = CARAT_f32;
-        emit(to, make_key(id, out, in, compute, 0));
-        if (row->rule != SAME || !carat_dtype_in(in, CARAT_HALVES) || row->inputs < 2) continue;
+        if (row->rule == POLAR) out = in == CARAT_f64 ? CARAT_c128 : CARAT_c64;
+        emit(to, make_key(id, out, row->inputs ? in : compute, compute, 0));
+        if (!row->opmath || !carat_dtype_in(in, CARAT_HALVES)) continue;
         for (int j = 0; j < row->inputs; ++j)
             if (!carat_pointwise_is_mask(row, j)) emit(to, make_key(id, out, in, compute, 1u << j));
     }

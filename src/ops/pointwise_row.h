@@ -6,7 +6,7 @@
 
 #include "ops/pointwise.h"
 
-typedef enum carat_pointwise_rule { SAME, FLOAT, TEST } carat_pointwise_rule;
+typedef enum carat_pointwise_rule { SAME, FLOAT, TEST, POLAR } carat_pointwise_rule;
 
 enum { CARAT_POINTWISE_PARAMS = 8 };
 #define IN(j) ((j) + 1)        // argument is operand j
@@ -20,14 +20,34 @@ typedef struct carat_pointwise_row {
     uint8_t rule;
     uint8_t scalars;
     bool has_params;          // params says what each argument is; else operands come first, then scalars
-    bool run_elsewhere;       // a kernel for other rows and families, no operator of its own
+    bool opmath;              // numbers beside halves come in the arithmetic type; else they are rounded to the halves' dtype
     const char *scalar_names; // "alpha beta"
     double scalar_defaults[CARAT_POINTWISE_SCALARS];
     const char *kinds;        // per operand: 'x' the common dtype, 'b' a bool mask outside promotion; NULL: all x
     int8_t params[CARAT_POINTWISE_PARAMS];
+    carat_status (*special)(carat_frame *call); // reads further arguments and runs this or another row
 } carat_pointwise_row;
 
 const carat_pointwise_row *carat_pointwise_row_at(int index);
+
+// A number in an argument: a Scalar, int, float, or a 0-d CPU tensor.
+bool carat_pointwise_number(const carat_arg *arg, carat_scalar *number);
+
+// Special rows (pointwise_special.c).
+carat_status carat_pointwise_masked_fill(carat_frame *call);
+carat_status carat_pointwise_div_mode(carat_frame *call);
+carat_status carat_pointwise_divide_ints(carat_frame *call);
+carat_status carat_pointwise_clamp(carat_frame *call);
+carat_status carat_pointwise_same_dtype(carat_frame *call);
+carat_status carat_pointwise_pow_number(carat_frame *call);
+carat_status carat_pointwise_nan_to_num(carat_frame *call);
+carat_status carat_pointwise_bitwise_not(carat_frame *call);
+carat_status carat_pointwise_gelu(carat_frame *call);
+carat_status carat_pointwise_gelu_backward(carat_frame *call);
+carat_status carat_pointwise_elu_backward(carat_frame *call);
+carat_status carat_pointwise_celu(carat_frame *call);
+carat_status carat_pointwise_log_sigmoid(carat_frame *call);
+carat_status carat_pointwise_glu(carat_frame *call);
 
 static inline bool carat_pointwise_is_mask(const carat_pointwise_row *row, int j)
 {
