@@ -31,7 +31,7 @@ WORD void LOCAL_NAME(run)(const pointwise_args *a, O0 *out, const void *const *i
 #define POINTER(j, name, X, C) const X *const p##j = (const X *)in[j];
     INPUTS(POINTER)
 #undef POINTER
-#define SCALAR(j, name) const CAT(acc_, CS) name = *(const CAT(acc_, CS) *)a->scalar[j].bits; (void)name;
+#define SCALAR(j, name) CAT(acc_, CS) name; memcpy(&name, a->scalar[j].bits, sizeof name); (void)name;
 #ifdef S0
     SCALAR(0, S0)
 #endif

@@ -7,9 +7,10 @@
 #define K_INFINITY __builtin_inff()
 #define k_complex(re, im) ((__typeof__((re) + (im) * 1.0iF))__builtin_complex((re), (im)))
 
+// math.h has the floating forms; these take integers too.
+#undef k_abs
+#undef k_fmod
 #define k_abs(x) _Generic((x), f32: k_abs_f32, f64: k_abs_f64, default: k_abs_i64)(x)
-WORD f32 k_abs_f32(f32 x) { return __builtin_fabsf(x); }
-WORD f64 k_abs_f64(f64 x) { return __builtin_fabs(x); }
 WORD i64 k_abs_i64(i64 x) { return x < 0 ? -x : x; }
 
 // The larger (smaller) operand, or NaN if either is NaN.
@@ -70,7 +71,6 @@ WORD f64 k_div_trunc_f64(f64 x, f64 y) { return k_trunc_f64(x / y); }
 #define k_div_floor(x, y) _Generic((x) + (y), f32: k_div_floor_f32, f64: k_div_floor_f64, default: k_div_floor_i64)(x, y)
 #define k_div_trunc(x, y) _Generic((x) + (y), f32: k_div_trunc_f32, f64: k_div_trunc_f64, default: k_div_trunc_i64)(x, y)
 #define k_remainder(x, y) _Generic((x) + (y), f32: k_remainder_f32, f64: k_remainder_f64, default: k_remainder_i64)(x, y)
-#undef k_fmod
 #define k_fmod(x, y) _Generic((x) + (y), f32: k_fmod_f32, f64: k_fmod_f64, default: k_fmod_i64)(x, y)
 
 // Shifts by a count outside [0, bits) shift everything out.

@@ -65,11 +65,7 @@ typedef double _Complex c128;
 #define group_max(v) (v)
 #define group_min(v) (v)
 
-// ---- bits
-WORD u32 f32_to_bits(f32 x) { union { f32 f; u32 u; } w = { x }; return w.u; }
-WORD f32 f32_from_bits(u32 u) { union { u32 u; f32 f; } w = { u }; return w.f; }
-WORD u64 f64_to_bits(f64 x) { union { f64 f; u64 u; } w = { x }; return w.u; }
-WORD f64 f64_from_bits(u64 u) { union { u64 u; f64 f; } w = { u }; return w.f; }
+#include "math.h" // also f32_to_bits and its like
 
 // ---- arithmetic types: acc_<T> is what an element of T is computed in
 typedef u8 acc_b8;
@@ -142,7 +138,6 @@ WORD f16 f16_from_f32(f32 x)
     return (f16){ (u16)(sign | (magnitude > 0x7f800000 ? 0x7e00 : limited)) };
 }
 
-#include "math.h"
 #include "arithmetic.h"
 
 #endif

@@ -100,7 +100,8 @@ static carat_status settle_dtypes(const carat_frame *call, const carat_pointwise
     dtypes->out = common;
     if (row->rule == TEST) dtypes->out = CARAT_b8;
     if (row->rule == POLAR) dtypes->out = common == CARAT_f64 ? CARAT_c128 : CARAT_c64;
-    if (row->rule == FLOAT && carat_is_integral(common)) dtypes->compute = dtypes->out = call->context->default_dtype;
+    if (row->rule == FLOAT && carat_is_integral(common)) // integers are converted first: kernels take floats
+        dtypes->in = dtypes->compute = dtypes->out = call->context->default_dtype;
     // Scalar arguments take no part in promotion; one that the result's kind can't hold is an error that ATen words.
     for (int s = 0; s < row->scalars; ++s) {
         const carat_scalar_kind kind = got->scalar[s].kind;

@@ -93,8 +93,9 @@ static void emit_row(const emitter *to, carat_pointwise_id id)
     const carat_pointwise_row *row = carat_pointwise_row_at((int)id);
     for (carat_dtype in = 0; in < CARAT_DTYPE_COUNT; ++in) {
         if (!carat_dtype_in(in, row->base.dtypes)) continue;
-        carat_dtype compute = carat_compute_dtype(in), out = row->rule == TEST ? CARAT_b8 : in;
-        if (row->rule == FLOAT && carat_is_integral(in)) compute = out = CARAT_f32;
+        const carat_dtype compute = carat_compute_dtype(in);
+        carat_dtype out = row->rule == TEST ? CARAT_b8 : in;
+        if (row->rule == FLOAT && carat_is_integral(in)) continue; // converted before
         if (row->rule == POLAR) out = in == CARAT_f64 ? CARAT_c128 : CARAT_c64;
         emit(to, make_key(id, out, row->inputs ? in : compute, compute, 0));
         if (!row->opmath || !carat_dtype_in(in, CARAT_HALVES)) continue;
