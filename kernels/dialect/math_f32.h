@@ -494,22 +494,26 @@ WORD f32 k_pow_f32(f32 x, f32 y)
     const f32 ax = k_abs_f32(x), ay = k_abs_f32(y);
     f64 e;
     const f64 f = log_split_f64(ax, &e);
-    const f64 t = clamp_f64(y * (e + log2_mid(f)), -160, 160);
-    f32 p = (f32)exp2_mid(t);
+    f64 l = e + log2_mid(f);                            // of f32: -149 to 128; 0 gives -1023, inf 1024
+    l = l < -200 ? -MATH_INF_F64 : l;
+    l = l > 200 ? MATH_INF_F64 : l;
+    f64 t = l == 0 ? 0 : y * l;
+    f32 p = (f32)exp2_mid(clamp_f64(t, -160, 160));
 
-    const int grows = (ax > 1) == (y > 0);
-    const f32 edge = grows ? MATH_INF_F32 : 0;          // of x = 0, x = inf, y = inf
-    p = (ax == 0) | (ax == MATH_INF_F32) | (ay == MATH_INF_F32) ? edge : p;
-    p = ax == 1 ? 1 : p;
-
-    const f32 cy = 0x1p25f < ay ? 0x1p25f : ay;         // from 2^24 on all are even
+    // A negative x: NaN unless y is whole, negative if y is odd. From 2^24 on every f32 is even.
+    // (The minimum is one of integers, as gcc would thread a jump through one of floats and not vectorise.)
+    const u32 by = f32_to_bits(ay);
+    const f32 cy = f32_from_bits(by < 0x4c000000u ? by : 0x4c000000u);      // 2^25
     const i32 n = (i32)cy;
-    const int whole = (f32)n == cy;
-    const u32 sign = (n & 1) && whole ? f32_to_bits(x) & 0x80000000u : 0;
-    p = (x < 0) & !whole & (ax != MATH_INF_F32) ? MATH_NAN_F32 : p;
-    p = f32_from_bits(f32_to_bits(p) ^ sign);
-    p = (x != x) | (y != y) ? x + y : p;
-    return (x == 1) | (y == 0) ? 1 : p;
+    const u32 broken = (u32)((i32)-f32_to_bits(cy - (f32)n) >> 31);     // no comparison, as gcc would branch on it
+    const f32 edge = y < 0 ? 0 : MATH_INF_F32;
+    p = x < 0 ? p + f32_from_bits(broken & 0x7fc00000u) : p;
+    p = ax == MATH_INF_F32 ? edge : p;
+    p = f32_from_bits(f32_to_bits(p) ^ (f32_to_bits(x) & ~broken & (u32)n << 31));
+    p = x != x ? x : p;
+    p = y != y ? y : p;
+    p = x == 1 ? 1 : p;
+    return y == 0 ? 1 : p;
 }
 
 // x - y * q for a rounded q of at most 27 bits: exact in f64, as is the next remainder, |r| <= |y| / 2 * (1 + 2^-20).
