@@ -3,7 +3,7 @@
 //
 // The dialect gives WORD and the types f32, f64, i32, i64, u32, u64 before this file is included. Needed flags:
 // -fno-math-errno -fno-trapping-math; -ffp-contract=fast is welcome; nothing here survives -fassociative-math.
-// No libc, no tables, no branches (k_fmod_f64 alone loops). Coefficients come from tests/maths/remez.py.
+// No libc and no branches (k_fmod_f64 alone loops); one table (k_sin_f64 and its like gather from it). Coefficients come from tests/maths/remez.py.
 //
 // A kernel uses the generic words k_exp(x), ... at the end of this file.
 #ifndef CARAT_MATH_H
@@ -24,6 +24,11 @@
 #define MATH_HAS_FMA 1
 #else
 #define MATH_HAS_FMA 0
+#endif
+
+// A table in the memory that the target reads constants from.
+#ifndef MATH_TABLE
+#define MATH_TABLE static const
 #endif
 
 WORD u32 f32_to_bits(f32 x)   { u32 b; __builtin_memcpy(&b, &x, sizeof b); return b; }
@@ -64,6 +69,10 @@ WORD f64 k_copysign_f64(f64 x, f64 sign) { return __builtin_copysign(x, sign); }
 #define k_sin(x)         MATH_PICK(x, k_sin)(x)
 #define k_cos(x)         MATH_PICK(x, k_cos)(x)
 #define k_tan(x)         MATH_PICK(x, k_tan)(x)
+#define k_is_near(x)     MATH_PICK(x, k_is_near)(x)
+#define k_sin_near(x)    MATH_PICK(x, k_sin_near)(x)
+#define k_cos_near(x)    MATH_PICK(x, k_cos_near)(x)
+#define k_tan_near(x)    MATH_PICK(x, k_tan_near)(x)
 #define k_asin(x)        MATH_PICK(x, k_asin)(x)
 #define k_acos(x)        MATH_PICK(x, k_acos)(x)
 #define k_atan(x)        MATH_PICK(x, k_atan)(x)

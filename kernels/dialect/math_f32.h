@@ -14,7 +14,7 @@ WORD f32 k_rint_f32(f32 x)  { return __builtin_rintf(x); }
 WORD f32 k_rint_f32(f32 x)
 {
     const f32 a = k_abs_f32(x), r = (a + 0x1p23f) - 0x1p23f;
-    return k_copysign_f32(a < 0x1p23f ? r : a, x) + (x - x);    // x - x hands a NaN on
+    return k_copysign_f32(a < 0x1p23f ? r : a, x);
 }
 WORD f32 k_trunc_f32(f32 x)
 {
@@ -94,11 +94,14 @@ WORD f32 k_expm1_f32(f32 x)
     return k_copysign_f32(n == 0 ? e : y, x);
 }
 
-// exp(-|x|) never overflows, and its subnormals are right in both tails.
+// exp(-|x|) never overflows, and its subnormals are right in both tails. What rounding 1 + e drops comes back at the end.
 WORD f32 k_sigmoid_f32(f32 x)
 {
-    const f32 e = k_exp_f32(-k_abs_f32(x));
-    return (x < 0 ? e : 1) / (1 + e);
+    i32 n;
+    const f32 e = exp_reduced_f32(clamp_f32(-k_abs_f32(x), -104, 0), &n), head = 1 + e;
+    const f32 p = scale_f32(head, n), drop = e - (head - 1);
+    const f32 y = (x < 0 ? p : 1) / (1 + p);
+    return y + y * (x < 0 ? drop : 0);
 }
 
 // exp(|x|) / 2, which is finite wherever sinh and cosh are.
@@ -116,13 +119,18 @@ WORD f32 k_sinh_f32(f32 x)
     return k_abs_f32(x) < 1 ? p * z * x + x : k_copysign_f32(e - 0.25f / e, x);
 }
 
+// |x| < 0.55: odd polynomial. Beyond: 1 - 2 / (exp(2|x|) + 1), and tanh(10) rounds to 1.
 WORD f32 k_tanh_f32(f32 x)
 {
-    const f32 a = k_abs_f32(x), b = 10 < a ? 10 : a;    // tanh(10) rounds to 1
+    const f32 a = k_abs_f32(x), b = 10 < a ? 10 : a, z = x * x;
     i32 n;
     const f32 e = exp_reduced_f32(b + b, &n), s = pow2_f32(n);
-    const f32 y = s * e + (s - 1);                      // expm1(2b)
-    return k_copysign_f32(y / (y + 2), x);
+    f32 p = -0x1.99219ep-8f;
+    p = p * z + 0x1.58e518p-6f;
+    p = p * z - 0x1.b91e7ep-5f;
+    p = p * z + 0x1.110ceep-3f;
+    p = p * z - 0x1.55554ap-2f;
+    return k_copysign_f32(a < 0.55f ? p * (z * a) + a : 1 - 2 / (s * (1 + e) + 1), x);
 }
 
 // ---- logarithms ----------------------------------------------------------------------------------------------------
@@ -179,7 +187,8 @@ WORD f32 k_log10_f32(f32 x)
 {
     f32 e;
     const f32 f = log_split_f32(x, &e), rest = log_rest_f32(f) * 0x1.bcb7b2p-2f;
-    return log_special_f32(x, e * 0x1.344p-2f + (f * 0x1.bcb7b2p-2f + (e * 0x1.3509f8p-18f + rest)));
+    const f32 low = f * -0x1.0d213ap-4f + (e * 0x1.3509f8p-18f + rest);     // log10(e) = 0.5 - 0.0657
+    return log_special_f32(x, e * 0x1.344p-2f + (f * 0.5f + low));
 }
 
 // 1 + x = 2^e * (1 + f) with f = 2^-e * x + (2^-e - 1), whose only rounding is harmless; 1 + x itself gives e alone.
@@ -212,7 +221,7 @@ WORD f64 two_product_f64(f64 a, f64 b, f64 *error)
     return p;
 }
 
-// |x| in quarter turns: an integer modulo 4 and the rest in [-1/2, 1/2], to 2^-55 of the rest, for every f32.
+// |x| in quarter turns: an integer modulo 4 and the rest, at most 0.6, to 2^-55 of itself, for every f32.
 // |x| = s * 2^k with s an integer below 2^49 if k > 0, so 2^k * 2 / pi may be reduced modulo 4 beforehand; four k cover f32.
 WORD f64 quarter_turns_f32(f32 x, i32 *quarter)
 {
@@ -235,81 +244,119 @@ WORD f64 quarter_turns_f32(f32 x, i32 *quarter)
     return (p - (t - MATH_ROUND_F64)) + (error + s * tail);
 }
 
-WORD f32 sin_near_f32(f32 r, f32 z)         // |r| <= pi / 4, z = r * r
+// The same for |x| < 2^25, where the product with 29 bits of 2 / pi is exact and no window has to be chosen.
+WORD f64 quarter_turns_near_f32(f32 x, i32 *quarter)
 {
-    f32 p = -0x1.995400p-13f;
-    p = p * z + 0x1.110778p-7f;
-    p = p * z - 0x1.555546p-3f;
+    const f64 a = k_abs_f32(x), p = a * 0x1.45f306ep-1, t = p + MATH_ROUND_F64;
+    *quarter = (i32)(u32)f64_to_bits(t);
+    return a * -0x1.b1bbead603d8bp-32 + (p - (t - MATH_ROUND_F64));
+}
+
+WORD f32 sin_first_f32(f32 r, f32 z)        // |r| < 0.95, z = r * r
+{
+    f32 p = 0x1.6febe4p-19f;
+    p = p * z - 0x1.a02a36p-13f;
+    p = p * z + 0x1.11114ap-7f;
+    p = p * z - 0x1.555556p-3f;
     return p * (z * r) + r;
 }
-WORD f32 cos_near_f32(f32 z)
+WORD f32 cos_first_f32(f32 z)
 {
-    f32 p = 0x1.99e80cp-16f;
-    p = p * z - 0x1.6c0c28p-10f;
-    p = p * z + 0x1.55554ap-5f;
+    f32 p = 0x1.9710dep-16f;
+    p = p * z - 0x1.6c0028p-10f;
+    p = p * z + 0x1.555532p-5f;
     return p * (z * z) + (1 - 0.5f * z);
 }
 
-// sin(r + quarter * pi / 2), then the sign bit flipped as asked.
-WORD f32 sin_quarter_f32(f32 r, i32 quarter, u32 flip)
+// sin of (quarter + turn) * pi / 2, then the sign bit flipped as asked.
+WORD f32 sin_turn_f32(f64 turn, i32 quarter, u32 flip)
 {
-    const f32 z = r * r, s = sin_near_f32(r, z), c = cos_near_f32(z);
+    const f32 r = (f32)(turn * 0x1.921fb54442d18p+0);
+    const f32 z = r * r, s = sin_first_f32(r, z), c = cos_first_f32(z);
     const f32 y = (quarter & 1) ? c : s;
     return f32_from_bits(f32_to_bits(y) ^ (((u32)quarter & 2) << 30) ^ flip);
 }
+
+// tan by a quotient in f64, as two f32 roundings and a quotient would spend more than 2 ULP.
+WORD f32 tan_turn_f32(f64 turn, i32 quarter, u32 flip)
+{
+    const f64 r = turn * 0x1.921fb54442d18p+0, z = r * r;
+    f64 s = 0x1.6a7cbf1ef9e4fp-19, c = -0x1.2258f42732292p-22;
+    s = s * z - 0x1.a0037a9832940p-13;
+    c = c * z + 0x1.a006365c4aa8dp-16;
+    s = s * z + 0x1.1110f5d73177bp-7;
+    c = c * z - 0x1.6c16a3c5fe2cap-10;
+    s = s * z - 0x1.5555552c3056bp-3;
+    c = c * z + 0x1.555555368bb13p-5;
+    s = s * (z * r) + r;
+    c = c * (z * z) + (1 - 0.5 * z);
+    const f64 odd = (f64)(quarter & 1);     // as f64, as a mask of i32 would have to be widened
+    const f32 y = (f32)((odd != 0 ? -c : s) / (odd != 0 ? s : c));
+    return f32_from_bits(f32_to_bits(y) ^ flip);
+}
+
+WORD u32 sign_bit_f32(f32 x) { return f32_to_bits(x) & 0x80000000u; }
 
 WORD f32 k_sin_f32(f32 x)
 {
     i32 q;
     const f64 turn = quarter_turns_f32(x, &q);
-    return sin_quarter_f32((f32)(turn * 0x1.921fb54442d18p+0), q, f32_to_bits(x) & 0x80000000u);
+    return sin_turn_f32(turn, q, sign_bit_f32(x));
 }
-
 WORD f32 k_cos_f32(f32 x)
 {
     i32 q;
     const f64 turn = quarter_turns_f32(x, &q);
-    return sin_quarter_f32((f32)(turn * 0x1.921fb54442d18p+0), q + 1, 0);
+    return sin_turn_f32(turn, q + 1, 0);
 }
-
-// sin / cos in f64, as two f32 roundings and a quotient would spend more than 2 ULP.
 WORD f32 k_tan_f32(f32 x)
 {
     i32 q;
-    const f64 r = quarter_turns_f32(x, &q) * 0x1.921fb54442d18p+0, z = r * r;
-    f64 s = 0x1.6cd1b61ab077bp-19, c = -0x1.241e7463d60d1p-22;
-    s = s * z - 0x1.a00f7e2629fdfp-13;
-    c = c * z + 0x1.a010de19e4598p-16;
-    s = s * z + 0x1.11110869145b5p-7;
-    c = c * z - 0x1.6c16b8291763cp-10;
-    s = s * z - 0x1.5555554c6fe6ep-3;
-    c = c * z + 0x1.5555554ed8bb2p-5;
-    s = s * (z * r) + r;
-    c = c * (z * z) + (1 - 0.5 * z);
-    const f64 odd = (f64)(q & 1);           // a blend by f64, as a mask of i32 would have to be widened
-    const f32 y = (f32)((odd != 0 ? -c : s) / (odd != 0 ? s : c));
-    return f32_from_bits(f32_to_bits(y) ^ (f32_to_bits(x) & 0x80000000u));
+    const f64 turn = quarter_turns_f32(x, &q);
+    return tan_turn_f32(turn, q, sign_bit_f32(x));
 }
 
-// asin(x) for |x| <= 1/2.
-WORD f32 asin_near_f32(f32 x, f32 z)
+// For a caller that knows, or has asked of the whole vector, that k_is_near(x): twice as fast.
+WORD int k_is_near_f32(f32 x) { return k_abs_f32(x) < 0x1p25f; }
+WORD f32 k_sin_near_f32(f32 x)
+{
+    i32 q;
+    const f64 turn = quarter_turns_near_f32(x, &q);
+    return sin_turn_f32(turn, q, sign_bit_f32(x));
+}
+WORD f32 k_cos_near_f32(f32 x)
+{
+    i32 q;
+    const f64 turn = quarter_turns_near_f32(x, &q);
+    return sin_turn_f32(turn, q + 1, 0);
+}
+WORD f32 k_tan_near_f32(f32 x)
+{
+    i32 q;
+    const f64 turn = quarter_turns_near_f32(x, &q);
+    return tan_turn_f32(turn, q, sign_bit_f32(x));
+}
+
+// asin(x) - x for |x| <= 1/2, z = x * x.
+WORD f32 asin_rest_f32(f32 x, f32 z)
 {
     f32 p = 0x1.595ce8p-5f;
     p = p * z + 0x1.8c3ddcp-6f;
     p = p * z + 0x1.747bbep-5f;
     p = p * z + 0x1.330204p-4f;
     p = p * z + 0x1.5555c8p-3f;
-    return p * (z * x) + x;
+    return p * (z * x);
 }
 
-// asin(x) = pi/2 - 2 asin(sqrt((1 - x) / 2)) beyond 1/2.
+// asin(x) = pi/2 - 2 asin(sqrt((1 - x) / 2)) beyond 1/2, where what pi/2 - 2 sqrt rounds away is kept.
 WORD f32 k_asin_f32(f32 x)
 {
     const f32 a = k_abs_f32(x);
     const int far = a > 0.5f;
     const f32 z = far ? 0.5f - 0.5f * a : a * a;
-    const f32 p = asin_near_f32(far ? __builtin_sqrtf(z) : a, z);
-    return k_copysign_f32(far ? 0x1.921fb6p+0f - (2 * p + 0x1.777a5cp-25f) : p, x);
+    const f32 s = far ? __builtin_sqrtf(z) : a, p = asin_rest_f32(s, z);
+    const f32 head = 0x1.921fb6p+0f - 2 * s, drop = (0x1.921fb6p+0f - head) - 2 * s;
+    return k_copysign_f32(far ? head - (2 * p + (0x1.777a5cp-25f - drop)) : s + p, x);
 }
 
 WORD f32 k_acos_f32(f32 x)
@@ -317,7 +364,7 @@ WORD f32 k_acos_f32(f32 x)
     const f32 a = k_abs_f32(x);
     const int far = a > 0.5f;
     const f32 z = far ? 0.5f - 0.5f * a : a * a;
-    const f32 p = asin_near_f32(far ? __builtin_sqrtf(z) : x, z);
+    const f32 s = far ? __builtin_sqrtf(z) : x, p = s + asin_rest_f32(s, z);
     const f32 edge = x < 0 ? 0x1.921fb6p+1f - (2 * p + 0x1.777a5cp-24f) : 2 * p;
     return far ? edge : 0x1.921fb6p+0f - (p + 0x1.777a5cp-25f);
 }
@@ -395,20 +442,21 @@ WORD f64 log_split_f64(f64 x, f64 *e)
 // log2(1 + f) to 2^-35.
 WORD f64 log2_mid(f64 f)
 {
+    const f64 w = f * f;                            // even and odd halves: half the latency
     f64 p = 0x1.3ce8314a450b0p-4;
-    p = p * f - 0x1.2489405af6ec1p-3;
-    p = p * f + 0x1.2872430b679a7p-3;
-    p = p * f - 0x1.252f31a11f22cp-3;
-    p = p * f + 0x1.4529052654cebp-3;
-    p = p * f - 0x1.71416fdd3fb9ep-3;
-    p = p * f + 0x1.a63f45ef5ee55p-3;
-    p = p * f - 0x1.ec72b5b33c366p-3;
-    p = p * f + 0x1.277651f648177p-2;
-    p = p * f - 0x1.7154709746247p-2;
-    p = p * f + 0x1.ec709ebba090ep-2;
-    p = p * f - 0x1.715476565d5bbp-1;
-    p = p * f + 0x1.71547652a1e93p+0;
-    return p * f;
+    p = p * w + 0x1.2872430b679a7p-3;
+    f64 q = -0x1.2489405af6ec1p-3;
+    p = p * w + 0x1.4529052654cebp-3;
+    q = q * w - 0x1.252f31a11f22cp-3;
+    p = p * w + 0x1.a63f45ef5ee55p-3;
+    q = q * w - 0x1.71416fdd3fb9ep-3;
+    p = p * w + 0x1.277651f648177p-2;
+    q = q * w - 0x1.ec72b5b33c366p-3;
+    p = p * w + 0x1.ec709ebba090ep-2;
+    q = q * w - 0x1.7154709746247p-2;
+    p = p * w + 0x1.71547652a1e93p+0;
+    q = q * w - 0x1.715476565d5bbp-1;
+    return (q * f + p) * f;
 }
 
 // log(1 + u) to 2^-34, for u > -1 whose 1 + u is normal.

@@ -13,7 +13,7 @@ WORD f64 k_rint_f64(f64 x)  { return __builtin_rint(x); }
 WORD f64 k_rint_f64(f64 x)
 {
     const f64 a = k_abs_f64(x), r = (a + 0x1p52) - 0x1p52;
-    return k_copysign_f64(a < 0x1p52 ? r : a, x) + (x - x);
+    return k_copysign_f64(a < 0x1p52 ? r : a, x);
 }
 WORD f64 k_trunc_f64(f64 x)
 {
@@ -235,21 +235,91 @@ WORD f64 k_atanh_f64(f64 x)
 
 // ---- trigonometry --------------------------------------------------------------------------------------------------
 
-// |x| in quarter turns: an integer modulo 4 and the rest as head + tail.
+WORD f64 two_sum_f64(f64 a, f64 b, f64 *error)
+{
+    const f64 s = a + b, t = s - a;
+    *error = (a - (s - t)) + (b - t);
+    return s;
+}
+
+WORD f64 modulo_4_f64(f64 n) { return n - 4 * k_rint_f64(n * 0.25); }
+
+// 2 / pi times 2^(32 k - 54), modulo 4, as a sum of four f64; row 0 is 2 / pi itself.
+MATH_TABLE f64 two_over_pi[33][4] = {
+    {0x1.45f306dc9c883p-1, -0x1.6b01ec5417056p-55, -0x1.6447e493ad4cep-109, 0x1.e21c820ff28b2p-163},
+    {0x1.45f306dc9c883p-23, -0x1.6b01ec5417056p-77, -0x1.6447e493ad4cep-131, 0x1.e21c820ff28b2p-185},
+    {-0x1.9f246c6efab58p-4, -0x1.ec54170565912p-61, 0x1.b6c52b3278872p-119, 0x1.07f9458eaf7afp-176},
+    {0x1.1054a7f09d5f4p+0, 0x1.f534ddc0db629p-54, 0x1.664f10e4107f9p-108, 0x1.163abdebbc562p-162},
+    {0x1.3abe8fa9a6ee0p-1, 0x1.b6c52b3278872p-55, 0x1.07f9458eaf7afp-112, -0x1.d4f246dc8e2dfp-169},
+    {0x1.a6ee06db14acdp-1, -0x1.8778df7c035d4p-55, 0x1.d5ef5de2b0db9p-109, 0x1.1b8e909374b80p-164},
+    {0x1.8a5664f10e410p+0, 0x1.fe5163abdebbcp-54, 0x1.586dc91b8e909p-108, 0x1.ba5c00c925dd4p-163},
+    {0x1.0e4107f9458ebp+0, -0x1.0a21d4f246dc9p-57, 0x1.d2126e9700325p-113, -0x1.a22bec5cdbc60p-167},
+    {0x1.458eaf7aef158p+0, 0x1.b7246e3a424ddp-54, 0x1.700324977504fp-109, -0x1.cdbc603c429c7p-163},
+    {-0x1.10ea79236e471p+0, -0x1.bdb22d1ff9b6dp-54, -0x1.15f62e6de301ep-110, -0x1.0a71a76b2c609p-165},
+    {0x1.2371d2126e970p-1, 0x1.924bba8274648p-60, 0x1.cfe1deb1cb12ap-114, -0x1.63045df7282b4p-168},
+    {0x1.374b801924bbbp+0, -0x1.f62e6de301e21p-54, -0x1.38d3b5963045ep-108, 0x1.1afa975da2427p-165},
+    {0x1.24bba82746487p+0, 0x1.fc3bd63962535p-55, -0x1.822efb9415a29p-111, 0x1.a24274ce38136p-165},
+    {-0x1.736f180f10a72p-1, 0x1.62534e7dd1047p-55, -0x1.0568a25dbd8b3p-109, -0x1.c7eca5d040df6p-165},
+    {0x1.deb1cb129a73fp-2, -0x1.77dca0ad144bbp-58, -0x1.ec598e3f652e8p-112, -0x1.037d8cdc538d0p-167},
+    {0x1.4d39f74411afbp-1, -0x1.a28976f62cc72p-55, 0x1.35a2fbf209cc9p-113, -0x1.4e33e566305b2p-169},
+    {-0x1.f7282b4512edfp+0, 0x1.d338e04d68bf0p-55, -0x1.bec66e29c67cbp-110, 0x1.9cfa4e422fc5ep-165},
+    {-0x1.12edec598e3f6p+0, -0x1.4ba081bec66e3p-54, 0x1.8e60d4ce7d272p-108, 0x1.17e2ef7e4a0ecp-164},
+    {-0x1.8e3f652e82070p+0, 0x1.3991d63983534p-54, -0x1.82d8dee81d108p-108, -0x1.b5f13801da001p-164},
+    {0x1.7df904e64758ep+0, 0x1.835339f49c846p-54, -0x1.d1081b5f13802p-112, 0x1.2fffbc0b301fep-167},
+    {-0x1.b8a719f2b3183p+0, 0x1.3908bf177bf25p-55, 0x1.d8ffc4bffef03p-113, -0x1.9fc04343b9d29p-168},
+    {0x1.4ce7d272117e3p+0, -0x1.081b5f13801dap-56, -0x1.0fd33f8086877p-121, -0x1.d297d64b824b2p-176},
+    {-0x1.ee81d1081b5f1p+0, -0x1.c00ed00043f4dp-55, 0x1.fde5e2316b415p-115, -0x1.2e092c98130d8p-170},
+    {-0x1.b5f13801da001p-4, 0x1.e05980fef2f12p-58, -0x1.d297d64b824b2p-112, -0x1.8130d834f648bp-166},
+    {-0x1.da00087e99fc0p-4, -0x1.0d0ee74a5f593p-58, 0x1.f6d367ecf27cbp-114, 0x1.36e9e8c7ecd3dp-171},
+    {0x1.6603fbcbc462dp-4, 0x1.a0a6d1f6d367fp-58, -0x1.86c1a7b24585dp-113, 0x1.fb34f2ff516bbp-169},
+    {0x1.788c5ad053690p-1, -0x1.25930261b069fp-55, 0x1.b74f463f669e6p-110, -0x1.5d28ad8453814p-170},
+    {0x1.4da3eda6cfd9ep-3, 0x1.3e584dba7a320p-57, -0x1.32c3402ba515bp-111, -0x1.14e050683a131p-168},
+    {0x1.b3f6793e584dcp-1, -0x1.61738132c3403p-55, 0x1.16ba93dd63f5fp-109, 0x1.7c5ecf41ce7dep-164},
+    {-0x1.a7b24585ce04dp-1, 0x1.3cbfd45aea4f7p-55, 0x1.63f5f2f8bd9e8p-109, 0x1.ce7de294a4baap-164},
+    {0x1.18fd9a797fa8bp+0, 0x1.7527bac7ebe5fp-54, 0x1.7b3d0739f78a5p-110, 0x1.497535fdafd89p-165},
+    {0x1.7fa8b5d49eeb2p+0, -0x1.41a0e84c2f8c6p-58, -0x1.0eb5ada2b2809p-115, -0x1.0277039517bd5p-169},
+    {0x1.3dd63f5f2f8bep-1, -0x1.85f18c10eb5aep-55, 0x1.7535fdafd88fcp-109, 0x1.aba10ac06608ep-163},
+};
+
+// |x| in quarter turns: an integer modulo 4 and the rest as head + tail, for every f64 (Payne and Hanek). From 2^30 on,
+// |x| = s * 2^(32 k - 54) with an integer s below 2^84, so a row of the table may stand for 2 / pi; the products' integer
+// parts are taken off one by one.
 WORD f64 quarter_turns_f64(f64 x, f64 *tail, u64 *quarter)
 {
     const f64 a = k_abs_f64(x);
-    f64 e1, e2;
-    const f64 p1 = two_product_f64(a, 0x1.45f306dc9c883p-1, &e1);
-    const f64 p2 = two_product_f64(a, -0x1.6b01ec5417056p-55, &e2);
-    const f64 t = p1 + MATH_ROUND_F64, f = p1 - (t - MATH_ROUND_F64);
-    const f64 low = e1 + p2, head = f + low;
-    *quarter = f64_to_bits(t);
-    *tail = ((f - head) + low) + (((e1 - low) + p2) + (e2 + a * 0.0));
+    const i64 exponent = (i64)(f64_to_bits(a) >> 52) - 1021;
+    const u64 k = (u64)(exponent > 0 ? exponent : 0) >> 5;
+    const f64 s = a * f64_from_bits(k == 0 ? 0x3ff0000000000000u : (1077 - 32 * k) << 52);
+    f64 e1, e2, e3, fl, gl, ql, hl;
+    const f64 p1 = two_product_f64(s, two_over_pi[k][0], &e1);
+    const f64 p2 = two_product_f64(s, two_over_pi[k][1], &e2);
+    const f64 p3 = two_product_f64(s, two_over_pi[k][2], &e3);
+    const f64 n1 = k_rint_f64(p1), n2 = k_rint_f64(e1), n3 = k_rint_f64(p2);
+    const f64 low = two_sum_f64(e1 - n2, p2 - n3, &fl), n4 = k_rint_f64((p1 - n1) + low);
+    const f64 f = two_sum_f64((p1 - n1) - n4, low, &gl);
+    const f64 q = two_sum_f64(e2, p3, &ql);
+    const f64 head = two_sum_f64(f, q, &hl);
+    *quarter = f64_to_bits(modulo_4_f64(n1) + modulo_4_f64(n2) + modulo_4_f64(n3) + n4 + MATH_ROUND_F64);
+    *tail = hl + ((fl + gl) + (ql + (e3 + s * two_over_pi[k][3])));
     return head;
 }
 
-WORD f64 sin_near_f64(f64 r, f64 rl)        // sin(r + rl)
+// The same for |x| < 2^30 without the table.
+WORD f64 quarter_turns_near_f64(f64 x, f64 *tail, u64 *quarter)
+{
+    const f64 a = k_abs_f64(x);
+    f64 e1, e2, low_error, error;
+    const f64 p1 = two_product_f64(a, 0x1.45f306dc9c883p-1, &e1);
+    const f64 p2 = two_product_f64(a, -0x1.6b01ec5417056p-55, &e2);
+    const f64 t = p1 + MATH_ROUND_F64;
+    *quarter = f64_to_bits(t);
+    const f64 low = two_sum_f64(e1, p2, &low_error);
+    const f64 head = two_sum_f64(p1 - (t - MATH_ROUND_F64), low, &error);
+    *tail = error + (low_error + (e2 - a * 0x1.6447e493ad4cep-109));
+    return head;
+}
+
+WORD f64 sin_first_f64(f64 r, f64 rl)        // sin(r + rl)
 {
     const f64 z = r * r;
     f64 p = 0x1.5d91ce5f980a2p-33;
@@ -260,7 +330,7 @@ WORD f64 sin_near_f64(f64 r, f64 rl)        // sin(r + rl)
     p = p * z - 0x1.5555555555549p-3;
     return r + (p * (z * r) + rl * (1 - 0.5 * z));
 }
-WORD f64 cos_near_f64(f64 r, f64 rl)
+WORD f64 cos_first_f64(f64 r, f64 rl)
 {
     const f64 z = r * r, h = 0.5 * z, w = 1 - h;
     f64 p = -0x1.8feac4d7c0de5p-37;
@@ -281,38 +351,76 @@ WORD f64 radians_f64(f64 turn, f64 turn_tail, f64 *tail)
     return r;
 }
 
-WORD f64 sin_quarter_f64(f64 r, f64 rl, u64 quarter, u64 flip)
+WORD u64 sign_bit_f64(f64 x) { return f64_to_bits(x) & 0x8000000000000000u; }
+
+// sin of (quarter + turn + tail) * pi / 2, then the sign bit flipped as asked.
+WORD f64 sin_turn_f64(f64 turn, f64 tail, u64 quarter, u64 flip)
 {
-    const f64 s = sin_near_f64(r, rl), c = cos_near_f64(r, rl);
+    f64 rl;
+    const f64 r = radians_f64(turn, tail, &rl), s = sin_first_f64(r, rl), c = cos_first_f64(r, rl);
     const f64 y = (quarter & 1) ? c : s;
     return f64_from_bits(f64_to_bits(y) ^ ((quarter & 2) << 62) ^ flip);
+}
+
+WORD f64 tan_turn_f64(f64 turn, f64 tail, u64 quarter, u64 flip)
+{
+    f64 rl;
+    const f64 r = radians_f64(turn, tail, &rl), s = sin_first_f64(r, rl), c = cos_first_f64(r, rl);
+    const f64 y = ((quarter & 1) ? -c : s) / ((quarter & 1) ? s : c);
+    return f64_from_bits(f64_to_bits(y) ^ flip);
 }
 
 WORD f64 k_sin_f64(f64 x)
 {
     u64 q;
-    f64 t, rl;
-    const f64 turn = quarter_turns_f64(x, &t, &q), r = radians_f64(turn, t, &rl);
-    return sin_quarter_f64(r, rl, q, f64_to_bits(x) & 0x8000000000000000u);
+    f64 tail;
+    const f64 turn = quarter_turns_f64(x, &tail, &q);
+    const f64 y = sin_turn_f64(turn, tail, q, sign_bit_f64(x));
+    return k_abs_f64(x) < 0x1p-30 ? x : y;      // subnormals of the way would round
 }
 WORD f64 k_cos_f64(f64 x)
 {
     u64 q;
-    f64 t, rl;
-    const f64 turn = quarter_turns_f64(x, &t, &q), r = radians_f64(turn, t, &rl);
-    return sin_quarter_f64(r, rl, q + 1, 0);
+    f64 tail;
+    const f64 turn = quarter_turns_f64(x, &tail, &q);
+    return sin_turn_f64(turn, tail, q + 1, 0);
 }
 WORD f64 k_tan_f64(f64 x)
 {
     u64 q;
-    f64 t, rl;
-    const f64 turn = quarter_turns_f64(x, &t, &q), r = radians_f64(turn, t, &rl);
-    const f64 s = sin_near_f64(r, rl), c = cos_near_f64(r, rl);
-    const f64 y = ((q & 1) ? -c : s) / ((q & 1) ? s : c);
-    return f64_from_bits(f64_to_bits(y) ^ (f64_to_bits(x) & 0x8000000000000000u));
+    f64 tail;
+    const f64 turn = quarter_turns_f64(x, &tail, &q);
+    const f64 y = tan_turn_f64(turn, tail, q, sign_bit_f64(x));
+    return k_abs_f64(x) < 0x1p-30 ? x : y;
 }
 
-WORD f64 asin_near_f64(f64 x, f64 z)        // |x| <= 1/2
+// For a caller that knows, or has asked of the whole vector, that k_is_near(x): no table.
+WORD int k_is_near_f64(f64 x) { return k_abs_f64(x) < 0x1p30; }
+WORD f64 k_sin_near_f64(f64 x)
+{
+    u64 q;
+    f64 tail;
+    const f64 turn = quarter_turns_near_f64(x, &tail, &q);
+    const f64 y = sin_turn_f64(turn, tail, q, sign_bit_f64(x));
+    return k_abs_f64(x) < 0x1p-30 ? x : y;      // subnormals of the way would round
+}
+WORD f64 k_cos_near_f64(f64 x)
+{
+    u64 q;
+    f64 tail;
+    const f64 turn = quarter_turns_near_f64(x, &tail, &q);
+    return sin_turn_f64(turn, tail, q + 1, 0);
+}
+WORD f64 k_tan_near_f64(f64 x)
+{
+    u64 q;
+    f64 tail;
+    const f64 turn = quarter_turns_near_f64(x, &tail, &q);
+    const f64 y = tan_turn_f64(turn, tail, q, sign_bit_f64(x));
+    return k_abs_f64(x) < 0x1p-30 ? x : y;
+}
+
+WORD f64 asin_rest_f64(f64 x, f64 z)        // asin(x) - x for |x| <= 1/2
 {
     f64 p = 0x1.019638294aa80p-5;
     p = p * z - 0x1.fbd460e911e13p-7;
@@ -326,7 +434,7 @@ WORD f64 asin_near_f64(f64 x, f64 z)        // |x| <= 1/2
     p = p * z + 0x1.6db6db4f70584p-5;
     p = p * z + 0x1.33333333557b0p-4;
     p = p * z + 0x1.55555555554b5p-3;
-    return p * (z * x) + x;
+    return p * (z * x);
 }
 
 WORD f64 k_asin_f64(f64 x)
@@ -334,8 +442,9 @@ WORD f64 k_asin_f64(f64 x)
     const f64 a = k_abs_f64(x);
     const int far = a > 0.5;
     const f64 z = far ? 0.5 - 0.5 * a : a * a;
-    const f64 p = asin_near_f64(far ? __builtin_sqrt(z) : a, z);
-    return k_copysign_f64(far ? 0x1.921fb54442d18p+0 - (2 * p - 0x1.1a62633145c07p-54) : p, x);
+    const f64 s = far ? __builtin_sqrt(z) : a, p = asin_rest_f64(s, z);
+    const f64 head = 0x1.921fb54442d18p+0 - 2 * s, drop = (0x1.921fb54442d18p+0 - head) - 2 * s;
+    return k_copysign_f64(far ? head - (2 * p - (0x1.1a62633145c07p-54 + drop)) : s + p, x);
 }
 
 WORD f64 k_acos_f64(f64 x)
@@ -343,7 +452,7 @@ WORD f64 k_acos_f64(f64 x)
     const f64 a = k_abs_f64(x);
     const int far = a > 0.5;
     const f64 z = far ? 0.5 - 0.5 * a : a * a;
-    const f64 p = asin_near_f64(far ? __builtin_sqrt(z) : x, z);
+    const f64 s = far ? __builtin_sqrt(z) : x, p = s + asin_rest_f64(s, z);
     const f64 edge = x < 0 ? 0x1.921fb54442d18p+1 - (2 * p - 0x1.1a62633145c07p-53) : 2 * p;
     return far ? edge : 0x1.921fb54442d18p+0 - (p - 0x1.1a62633145c07p-54);
 }
@@ -415,46 +524,82 @@ WORD f64 erf_near_f64(f64 x)                // |x| <= 1
     return p * x + x;
 }
 
-// erfc(a) for 0 <= a <= 28: exp(-a^2) with a^2 as a pair, times erfcx after Shepherd and Laframboise.
+// (1 + 2a) * erfcx(a) by t = (a - 4) / (a + 4), after Shepherd and Laframboise (1981).
+WORD f64 erfcx_poly_f64(f64 t)
+{
+    const f64 w = t * t;                            // even and odd halves: half the latency
+    f64 p = -0x1.3bebf30500bf3p-27;
+    p = p * w + 0x1.1744c7a3d7152p-28;
+    f64 q = -0x1.c77aec6c9d6d9p-26;
+    p = p * w + 0x1.d0c625d48fe92p-26;
+    q = q * w + 0x1.1c52ebb642ff5p-24;
+    p = p * w - 0x1.6c07dde38f86dp-27;
+    q = q * w + 0x1.aeba4cadb8293p-27;
+    p = p * w + 0x1.8c7fda5f91106p-22;
+    q = q * w - 0x1.98d15535b9810p-21;
+    p = p * w - 0x1.79de89ae8b00cp-17;
+    q = q * w + 0x1.7d9174cb7232cp-18;
+    p = p * w + 0x1.3be75915e7206p-13;
+    q = q * w - 0x1.99458904d4750p-16;
+    p = p * w - 0x1.8d4af98b70d22p-11;
+    q = q * w - 0x1.a1df40fec853dp-13;
+    p = p * w - 0x1.0962382090c02p-6;
+    q = q * w + 0x1.49c6721c48d34p-8;
+    p = p * w - 0x1.0fb06e00395cbp-4;
+    q = q * w + 0x1.3079edf93db17p-5;
+    p = p * w - 0x1.9ddb23c3d542cp-4;
+    q = q * w + 0x1.7fee004df75fap-4;
+    p = p * w + 0x1.f7f5df66faff2p-7;
+    q = q * w + 0x1.16ecefcfa60b9p-4;
+    p = p * w + 0x1.3ba5916e9fd7fp+0;
+    q = q * w - 0x1.1df1ad154a29cp-3;
+    return q * t + p;
+}
+
+// erfc(a) for 0 <= a <= 28: erfcx times exp(-a^2) with a^2 as a pair.
 WORD f64 erfc_far_f64(f64 a)
 {
-    const f64 inv = 1 / ((a + 4) * (1 + 2 * a));
-    const f64 t = (a - 4) * (1 + 2 * a) * inv;
-    f64 p = -0x1.3bebf30500bf3p-27;
-    p = p * t - 0x1.c77aec6c9d6d9p-26;
-    p = p * t + 0x1.1744c7a3d7152p-28;
-    p = p * t + 0x1.1c52ebb642ff5p-24;
-    p = p * t + 0x1.d0c625d48fe92p-26;
-    p = p * t + 0x1.aeba4cadb8293p-27;
-    p = p * t - 0x1.6c07dde38f86dp-27;
-    p = p * t - 0x1.98d15535b9810p-21;
-    p = p * t + 0x1.8c7fda5f91106p-22;
-    p = p * t + 0x1.7d9174cb7232cp-18;
-    p = p * t - 0x1.79de89ae8b00cp-17;
-    p = p * t - 0x1.99458904d4750p-16;
-    p = p * t + 0x1.3be75915e7206p-13;
-    p = p * t - 0x1.a1df40fec853dp-13;
-    p = p * t - 0x1.8d4af98b70d22p-11;
-    p = p * t + 0x1.49c6721c48d34p-8;
-    p = p * t - 0x1.0962382090c02p-6;
-    p = p * t + 0x1.3079edf93db17p-5;
-    p = p * t - 0x1.0fb06e00395cbp-4;
-    p = p * t + 0x1.7fee004df75fap-4;
-    p = p * t - 0x1.9ddb23c3d542cp-4;
-    p = p * t + 0x1.16ecefcfa60b9p-4;
-    p = p * t + 0x1.f7f5df66faff2p-7;
-    p = p * t - 0x1.1df1ad154a29cp-3;
-    p = p * t + 0x1.3ba5916e9fd7fp+0;
+    const f64 p = erfcx_poly_f64((a - 4) / (a + 4));
     f64 n, low;
     const f64 square = two_product_f64(a, a, &low);
     const f64 e = 1 + exp_reduced_f64(-square, -low, &n);
-    return scale_f64(p * ((a + 4) * inv) * e, n);
+    return scale_f64(p * e / (1 + 2 * a), n);
+}
+
+// log(erfc(a)) for 1 <= a <= 6, good enough for 1 - erfc(a).
+WORD f64 log_erfc_f64(f64 a)
+{
+    const f64 w = a * a;                            // even and odd halves: half the latency
+    f64 p = 0x1.95ce9a7124c9dp-46;
+    p = p * w + 0x1.1f8c9781852fbp-35;
+    f64 q = -0x1.5f0b1ad743346p-40;
+    p = p * w + 0x1.b0839b3c23d18p-28;
+    q = q * w - 0x1.28b05210dba43p-31;
+    p = p * w + 0x1.92a54c0b99024p-22;
+    q = q * w - 0x1.d94321d813ea2p-25;
+    p = p * w + 0x1.24d0ee570d9f0p-17;
+    q = q * w - 0x1.0faee84ddfd87p-19;
+    p = p * w + 0x1.44ecf8a7d6d1cp-14;
+    q = q * w - 0x1.f3c0ab70f725dp-16;
+    p = p * w + 0x1.eb9ef0022484fp-15;
+    q = q * w - 0x1.1a75aebb5f732p-13;
+    p = p * w - 0x1.ab43c84779e1cp-10;
+    q = q * w + 0x1.09d02b1b2a32fp-11;
+    p = p * w + 0x1.39be96cd2a9cap-6;
+    q = q * w + 0x1.5e16ccabdef3fp-13;
+    p = p * w - 0x1.45f2c19322eb5p-1;
+    q = q * w - 0x1.a4fd1a0b28d7cp-4;
+    p = p * w + 0x1.cd3285188331dp-26;
+    q = q * w - 0x1.20dd7ac2a6e31p+0;
+    return q * a + p;
 }
 
 WORD f64 k_erf_f64(f64 x)
 {
-    const f64 a = k_abs_f64(x), far = 1 - erfc_far_f64(6 < a ? 6 : a);
-    return a < 1 ? erf_near_f64(x) : k_copysign_f64(far, x);
+    const f64 a = k_abs_f64(x);
+    f64 n;
+    const f64 e = exp_reduced_f64(log_erfc_f64(6 < a ? 6 : a), 0, &n), s = pow2_f64(n);
+    return a < 1 ? erf_near_f64(x) : k_copysign_f64((1 - s) - s * e, x);
 }
 
 WORD f64 k_erfc_f64(f64 x)
@@ -495,27 +640,28 @@ WORD f64 log_pair_f64(f64 x, f64 *tail)
 
 WORD f64 k_pow_f64(f64 x, f64 y)
 {
-    const f64 ax = k_abs_f64(x), ay = k_abs_f64(y);
+    const f64 ax = k_abs_f64(x);
     const f64 by = clamp_f64(y, -0x1p65, 0x1p65);           // beyond, every x but 1 gives 0 or inf
     f64 ll, pe, n;
-    const f64 l = log_pair_f64(ax, &ll);
+    f64 l = log_pair_f64(ax, &ll);
+    l = ax == 0 ? -MATH_INF_F64 : l;
     const f64 t = two_product_f64(by, l, &pe);
     const f64 tl = k_abs_f64(t) < 760 ? pe + by * ll : 0;
     const f64 e = exp_reduced_f64(clamp_f64(t, -760, 760), tl, &n);
     f64 p = scale_f64(1 + e, n);
 
-    const int grows = (ax > 1) == (y > 0);
-    const f64 edge = grows ? MATH_INF_F64 : 0;
-    p = (ax == 0) | (ax == MATH_INF_F64) | (ay == MATH_INF_F64) ? edge : p;
-    p = ax == 1 ? 1 : p;
-
-    const f64 cy = 0x1p53 < ay ? 0x1p53 : ay;               // from 2^53 on all are even
-    const int whole = k_rint_f64(cy) == cy;
-    const int odd = whole & (k_rint_f64(cy * 0.5) != cy * 0.5);
-    p = (x < 0) & !whole & (ax != MATH_INF_F64) ? MATH_NAN_F64 : p;
-    p = f64_from_bits(f64_to_bits(p) ^ (odd ? f64_to_bits(x) & 0x8000000000000000u : 0));
-    p = (x != x) | (y != y) ? x + y : p;
-    return (x == 1) | (y == 0) ? 1 : p;
+    const f64 edge = y < 0 ? 0 : MATH_INF_F64;
+    const i64 yb = (i64)f64_to_bits(k_abs_f64(y)), cb = yb < 0x4340000000000000 ? yb : 0x4340000000000000;    // 2^53
+    const f64 cy = f64_from_bits((u64)cb), half = cy * 0.5;
+    const u64 broken = -(-f64_to_bits(cy - k_trunc_f64(cy)) >> 63);
+    const u64 odd = f64_to_bits(half - k_trunc_f64(half)) << 2;         // of 0 or 0.5, and 0.5 has bit 61 set
+    p = x < 0 ? p + f64_from_bits(broken & 0x7ff8000000000000u) : p;
+    p = ax == MATH_INF_F64 ? edge : p;
+    p = f64_from_bits(f64_to_bits(p) ^ (f64_to_bits(x) & ~broken & odd & 0x8000000000000000u));
+    p = x != x ? x : p;
+    p = y != y ? y : p;
+    p = x == 1 ? 1 : p;
+    return y == 0 ? 1 : p;
 }
 
 // ---- fmod ----------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ rounding, so that the rounding of a leading coefficient is made good by the othe
     remez.py erf        prints the fits whose name contains "erf"
 """
 import sys
-from mpmath import (mp, mpf, cos, sin, pi, exp, expm1, log, log1p, sqrt, asin, atan, sinh, erf, erfc, tan, matrix,
+from mpmath import (mp, mpf, cos, sin, pi, exp, expm1, log, log1p, sqrt, asin, atan, sinh, tanh, erf, erfc, tan, matrix,
                     lu_solve, frexp, nint, loggamma, digamma)
 
 mp.dps = 60
@@ -117,6 +117,7 @@ HALF_LN2 = LN2 / 2 * mpf("1.0001")
 LOG_A, LOG_B = sqrt(mpf(1) / 2) - 1, sqrt(mpf(2)) - 1
 S_MAX = (sqrt(mpf(2)) - 1) / (sqrt(mpf(2)) + 1) * mpf("1.0001")
 R4 = pi / 4 * mpf("1.0001")
+R_WIDE = mpf("0.95")          # quarter_turns_f32 may leave 0.6 of a quarter turn
 
 
 def exp_fit(degree, bits):
@@ -159,8 +160,8 @@ def odd_fit(fun, top, degree, bits, weight=None):
                weight or (lambda z: sqrt(z)**3 / fun(sqrt(z))), round_first=None if bits == 24 else 2)
 
 
-def cos_fit(degree, bits):
-    return fit(on_square(lambda x: (cos(x) - 1 + x * x / 2) / x**4), mpf(10)**-8, R4**2, degree, bits,
+def cos_fit(degree, bits, top=R4):
+    return fit(on_square(lambda x: (cos(x) - 1 + x * x / 2) / x**4), mpf(10)**-8, top**2, degree, bits,
                lambda z: z * z / cos(sqrt(z)))
 
 
@@ -172,7 +173,7 @@ def erf_small_fit(top, degree, bits):
 
 def erf_large_fit(a, b, degree, bits):
     """log(erfc(x)) in x."""
-    return fit(lambda x: log(erfc(x)), a, b, degree, bits, lambda x: erfc(x) / erf(x))
+    return fit(lambda x: log(erfc(x)), a, b, degree, bits, lambda x: erfc(x) / erf(x), round_first=None if bits == 24 else 0)
 
 
 def erfcx_fit(a, lo, hi, degree, bits):
@@ -194,19 +195,21 @@ FITS = {
     "log_s_mid": lambda: (log_s_fit(3, 53), 53),
     "log2_of_pow_f32": lambda: (pow_log_fit(12, 53), 53),
     "log_tail_of_pow_f64": lambda: (pow_tail_fit(6, 53), 53),
-    "sin_f32": lambda: (odd_fit(sin, R4, 2, 24), 24),
-    "cos_f32": lambda: (cos_fit(2, 24), 24),
+    "sin_f32": lambda: (odd_fit(sin, R_WIDE, 3, 24), 24),
+    "cos_f32": lambda: (cos_fit(2, 24, R_WIDE), 24),
     "sin_f64": lambda: (odd_fit(sin, R4, 5, 53), 53),
     "cos_f64": lambda: (cos_fit(5, 53), 53),
-    "sin_mid": lambda: (odd_fit(sin, R4, 3, 53), 53),
-    "cos_mid": lambda: (cos_fit(3, 53), 53),
+    "sin_mid": lambda: (odd_fit(sin, R_WIDE, 3, 53), 53),
+    "cos_mid": lambda: (cos_fit(3, 53, R_WIDE), 53),
     "asin_f32": lambda: (odd_fit(asin, 0.5, 4, 24), 24),
     "asin_f64": lambda: (odd_fit(asin, 0.5, 11, 53), 53),
     "atan_f32": lambda: (odd_fit(atan, 1, 8, 24), 24),
     "atan_f64": lambda: (odd_fit(atan, T8, 10, 53), 53),
     "sinh_f32": lambda: (odd_fit(sinh, 1, 3, 24), 24),
     "sinh_f64": lambda: (odd_fit(sinh, 1, 6, 53), 53),
+    "tanh_f32": lambda: (odd_fit(tanh, 0.55, 4, 24), 24),
     "erf_small_f32": lambda: (erf_small_fit(1, 6, 24), 24),
+    "erf_large_f64": lambda: (erf_large_fit(1, 6, 20, 53), 53),
     "erf_large_f32": lambda: (erf_large_fit(1, 4, 6, 24), 24),
     "erf_small_f64": lambda: (erf_small_fit(1, 12, 53), 53),
     "erfcx_mid": lambda: (erfcx_fit(4, 0, 10.2, 12, 53), 53),
