@@ -75,6 +75,7 @@ carat_dtype carat_compute_dtype(carat_dtype dtype)
 
 static carat_dtype to_complex(carat_dtype dtype)
 {
+    if (dtype == CARAT_f16) return CARAT_DTYPE_COUNT; // PyTorch's complex32, which Carat lacks
     return dtype == CARAT_f64 ? CARAT_c128 : CARAT_c64;
 }
 
@@ -92,10 +93,11 @@ static carat_dtype promote_integral(carat_dtype a, carat_dtype b)
 carat_dtype carat_promote(carat_dtype a, carat_dtype b)
 {
     if (a == b) return a;
-    if (!carat_dtype_in(a, CARAT_ALL) || !carat_dtype_in(b, CARAT_ALL)) return CARAT_DTYPE_NONE;
+    if (!carat_dtype_in(a, CARAT_ALL) || !carat_dtype_in(b, CARAT_ALL)) return CARAT_DTYPE_COUNT;
     if (carat_is_complex(a) || carat_is_complex(b)) {
         const carat_dtype left = carat_is_complex(a) ? a : to_complex(a);
         const carat_dtype right = carat_is_complex(b) ? b : to_complex(b);
+        if (left == CARAT_DTYPE_COUNT || right == CARAT_DTYPE_COUNT) return CARAT_DTYPE_COUNT;
         return left == CARAT_c128 || right == CARAT_c128 ? CARAT_c128 : CARAT_c64;
     }
     if (carat_is_float(a) && carat_is_float(b)) {

@@ -26,7 +26,7 @@ static inline bool carat_is_integral(carat_dtype dtype) { return carat_dtype_in(
 // The dtype of a view; CARAT_DTYPE_NONE if Carat has no such type.
 static inline carat_dtype carat_dtype_of(const carat_tensor *tensor) { return carat_dtype_from_dl(tensor->dl_dtype); }
 
-// torch.promote_types; CARAT_DTYPE_NONE where Carat has no answer (unsigned 16 to 64 bits, fp8).
+// torch.promote_types; CARAT_DTYPE_COUNT where Carat has no answer (unsigned 16 to 64 bits, fp8, complex32).
 carat_dtype carat_promote(carat_dtype a, carat_dtype b);
 // torch.can_cast: whether a result of dtype `from` may be written to a tensor of dtype `to`.
 bool carat_can_cast(carat_dtype from, carat_dtype to);

@@ -169,40 +169,67 @@ static carat_status check_overlap(const carat_frame *call, const operands *got, 
     return CARAT_OK;
 }
 
+// Everything about a call that must be known before its output is made.
+typedef struct prelude {
+    operands got;
+    settled dtypes;
+    prepared ready[CARAT_POINTWISE_INPUTS];
+    int ready_count;
+    int ndim;
+    int64_t shape[CARAT_MAX_DIMS];
+} prelude;
+
+static carat_status prepare_all(const carat_frame *call, const carat_pointwise_row *row, prelude *p, carat_pointwise *launch)
+{
+    const carat_tensor *tensors[CARAT_POINTWISE_INPUTS];
+    int count = 0;
+    CARAT_TRY(read_arguments(call, row, &p->got));
+    CARAT_TRY(settle_dtypes(call, row, &p->got, &p->dtypes));
+    for (int j = 0; j < row->inputs; ++j)
+        if (p->got.in[j]->kind == CARAT_ARG_TENSOR) tensors[count++] = &p->got.in[j]->tensor;
+    CARAT_TRY(carat_broadcast_shapes(tensors, count, &p->ndim, p->shape));
+    CARAT_TRY(carat_output_check(call, 0, p->dtypes.out, p->ndim, p->shape));
+    CARAT_TRY(check_overlap(call, &p->got, row->inputs));
+    for (; p->ready_count < row->inputs; ++p->ready_count) {
+        const int j = p->ready_count;
+        p->ready[j].copy = NULL;
+        launch->in[j] = &p->ready[j].view;
+        const carat_status status = prepare(call, row, j, p->got.in[j], &p->dtypes, &p->ready[j]);
+        if (status != CARAT_OK) {
+            ++p->ready_count; // its copy is freed as well
+            return status;
+        }
+    }
+    launch->compute = p->dtypes.compute;
+    memcpy(launch->scalar, p->got.scalar, sizeof launch->scalar);
+    return carat_pointwise_check(call, launch, p->dtypes.out);
+}
+
+// The result takes its layout from the operands as they go into the kernel (ATen converts before it looks at strides).
+static carat_status make_result(carat_frame *call, const carat_pointwise_row *row, const prelude *p, carat_output *out)
+{
+    if (carat_output_given(call, 0)) return carat_output_make(call, 0, p->dtypes.out, p->ndim, p->shape, NULL, out);
+    const carat_tensor *tensors[CARAT_POINTWISE_INPUTS];
+    int count = 0;
+    for (int j = 0; j < row->inputs; ++j)
+        if (p->got.in[j]->kind == CARAT_ARG_TENSOR) tensors[count++] = &p->ready[j].view;
+    int64_t strides[CARAT_MAX_DIMS];
+    carat_elementwise_strides(tensors, count, p->ndim, p->shape, strides);
+    return carat_output_make(call, 0, p->dtypes.out, p->ndim, p->shape, strides, out);
+}
+
 carat_status carat_pointwise_run_row(carat_frame *call, carat_pointwise_id id)
 {
     const carat_pointwise_row *row = &rows[id];
-    operands got;
-    settled dtypes;
-    CARAT_TRY(read_arguments(call, row, &got));
-    CARAT_TRY(settle_dtypes(call, row, &got, &dtypes));
-
-    const carat_tensor *tensors[CARAT_POINTWISE_INPUTS];
-    int count = 0, ndim;
-    int64_t shape[CARAT_MAX_DIMS], strides[CARAT_MAX_DIMS];
-    for (int j = 0; j < row->inputs; ++j)
-        if (got.in[j]->kind == CARAT_ARG_TENSOR) tensors[count++] = &got.in[j]->tensor;
-    CARAT_TRY(carat_broadcast_shapes(tensors, count, &ndim, shape));
-    const carat_tensor *given = carat_output_given(call, 0);
-    CARAT_TRY(carat_output_check(call, 0, dtypes.out, ndim, shape));
-    CARAT_TRY(check_overlap(call, &got, row->inputs));
-
-    carat_pointwise launch = { .row = id, .compute = dtypes.compute };
-    prepared ready[CARAT_POINTWISE_INPUTS];
-    carat_status status = CARAT_OK;
-    int prepared_count = 0;
-    for (; prepared_count < row->inputs && status == CARAT_OK; ++prepared_count) {
-        status = prepare(call, row, prepared_count, got.in[prepared_count], &dtypes, &ready[prepared_count]);
-        launch.in[prepared_count] = &ready[prepared_count].view;
-    }
-    memcpy(launch.scalar, got.scalar, sizeof launch.scalar);
+    carat_pointwise launch = { .row = id };
     carat_output out;
+    prelude p;
+    p.ready_count = 0;
+    carat_status status = prepare_all(call, row, &p, &launch);
+    if (status == CARAT_OK) status = make_result(call, row, &p, &out);
     launch.out = &out.view;
-    if (status == CARAT_OK) status = carat_pointwise_check(call, &launch, dtypes.out);
-    if (!given && status == CARAT_OK) carat_elementwise_strides(tensors, count, ndim, shape, strides);
-    if (status == CARAT_OK) status = carat_output_make(call, 0, dtypes.out, ndim, shape, strides, &out);
     if (status == CARAT_OK) status = carat_pointwise_launch(call, &launch);
-    for (int j = 0; j < prepared_count; ++j) carat_free(ready[j].copy);
+    for (int j = 0; j < p.ready_count; ++j) carat_free(p.ready[j].copy);
     return status;
 }
 

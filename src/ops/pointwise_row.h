@@ -37,6 +37,7 @@ bool carat_pointwise_number(const carat_arg *arg, carat_scalar *number);
 carat_status carat_pointwise_masked_fill(carat_frame *call);
 carat_status carat_pointwise_div_mode(carat_frame *call);
 carat_status carat_pointwise_divide_ints(carat_frame *call);
+carat_status carat_pointwise_no_bool(carat_frame *call);
 carat_status carat_pointwise_clamp(carat_frame *call);
 carat_status carat_pointwise_same_dtype(carat_frame *call);
 carat_status carat_pointwise_pow_number(carat_frame *call);

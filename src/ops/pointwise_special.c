@@ -68,6 +68,18 @@ carat_status carat_pointwise_div_mode(carat_frame *call)
     return carat_step_aside("rounding mode");
 }
 
+// Subtraction of bools is an error in ATen, beside any other dtype too.
+carat_status carat_pointwise_no_bool(carat_frame *call)
+{
+    for (int i = 0; i < 2 && i < call->nargs; ++i) {
+        const carat_arg *arg = &call->args[i];
+        if ((arg->kind == CARAT_ARG_TENSOR && carat_dtype_of(&arg->tensor) == CARAT_b8)
+            || (arg->kind == CARAT_ARG_SCALAR && arg->scalar.kind == CARAT_SCALAR_BOOL))
+            return carat_step_aside("bool operand");
+    }
+    return own_row(call);
+}
+
 // clamp with one bound is clamp_min or clamp_max; the rows see the arguments they need.
 carat_status carat_pointwise_clamp(carat_frame *call)
 {
@@ -89,6 +101,7 @@ carat_status carat_pointwise_same_dtype(carat_frame *call)
         const carat_tensor *other = carat_tensor_arg(call, i);
         if (first && other && carat_dtype_of(first) != carat_dtype_of(other)) return carat_step_aside("mixed dtypes");
     }
+    if (first && carat_is_integral(carat_dtype_of(first))) return carat_step_aside("dtype");
     return own_row(call);
 }
 
@@ -116,6 +129,7 @@ carat_status carat_pointwise_nan_to_num(carat_frame *call)
     static const double largest[] = { [CARAT_f16] = 65504.0, [CARAT_bf16] = 0x1.fep127, [CARAT_f32] = 0x1.fffffep127, [CARAT_f64] = 0x1.fffffffffffffp1023 };
     const carat_dtype dtype = carat_dtype_of(self);
     if (!carat_is_float(dtype)) return carat_step_aside("dtype");
+    if (carat_numel(self) == 0) return carat_step_aside("empty"); // ATen keeps its strides
     const double replacement[3] = { 0, largest[dtype], -largest[dtype] };
     carat_arg args[4] = { call->args[0] };
     for (int i = 0; i < 3; ++i)
