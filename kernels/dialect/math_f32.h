@@ -548,16 +548,16 @@ WORD f32 k_pow_f32(f32 x, f32 y)
     f64 t = l == 0 ? 0 : y * l;
     f32 p = (f32)exp2_mid(clamp_f64(t, -160, 160));
 
-    // A negative x: NaN unless y is whole, negative if y is odd. From 2^24 on every f32 is even.
-    // (The minimum is one of integers, as gcc would thread a jump through one of floats and not vectorise.)
+    // A negative x: NaN unless y is whole, negative if y is odd. From 2^24 on every f32 is even; below, the sums round to
+    // a multiple of 4, then to an integer. All by integers and sums, as gcc branches on comparisons here.
     const u32 by = f32_to_bits(ay);
-    const f32 cy = f32_from_bits(by < 0x4c000000u ? by : 0x4c000000u);      // 2^25
-    const i32 n = (i32)cy;
-    const u32 broken = (u32)((i32)-f32_to_bits(cy - (f32)n) >> 31);     // no comparison, as gcc would branch on it
+    const f32 cy = f32_from_bits(by < 0x4b800000u ? by : 0x4b800000u);
+    const f32 d = cy - ((cy + 0x1.8p25f) - 0x1.8p25f), m = d + MATH_ROUND_F32;
+    const u32 broken = (u32)((i32)-f32_to_bits(k_abs_f32(d - (m - MATH_ROUND_F32))) >> 31);
     const f32 edge = y < 0 ? 0 : MATH_INF_F32;
     p = x < 0 ? p + f32_from_bits(broken & 0x7fc00000u) : p;
     p = ax == MATH_INF_F32 ? edge : p;
-    p = f32_from_bits(f32_to_bits(p) ^ (f32_to_bits(x) & ~broken & (u32)n << 31));
+    p = f32_from_bits(f32_to_bits(p) ^ (f32_to_bits(x) & ~broken & f32_to_bits(m) << 31));
     p = x != x ? x : p;
     p = y != y ? y : p;
     p = x == 1 ? 1 : p;
@@ -592,6 +592,7 @@ WORD f32 k_fmod_f32(f32 x, f32 y)
     const f32 m = k_abs_f32(x), n = k_abs_f32(y);
     f32 z = (f32)r;
     z = n == MATH_INF_F32 ? m : z;
-    z = (m < MATH_INF_F32) & (n > 0) ? z : MATH_NAN_F32;
+    z = n > 0 ? z : MATH_NAN_F32;
+    z = m < MATH_INF_F32 ? z : MATH_NAN_F32;
     return k_copysign_f32(z, x);
 }

@@ -652,12 +652,11 @@ WORD f64 k_pow_f64(f64 x, f64 y)
 
     const f64 edge = y < 0 ? 0 : MATH_INF_F64;
     const i64 yb = (i64)f64_to_bits(k_abs_f64(y)), cb = yb < 0x4340000000000000 ? yb : 0x4340000000000000;    // 2^53
-    const f64 cy = f64_from_bits((u64)cb), half = cy * 0.5;
-    const u64 broken = -(-f64_to_bits(cy - k_trunc_f64(cy)) >> 63);
-    const u64 odd = f64_to_bits(half - k_trunc_f64(half)) << 2;         // of 0 or 0.5, and 0.5 has bit 61 set
+    const f64 cy = f64_from_bits((u64)cb), d = cy - ((cy + 0x1.8p54) - 0x1.8p54), m = d + MATH_ROUND_F64;   // as in f32
+    const u64 broken = -(-f64_to_bits(k_abs_f64(d - (m - MATH_ROUND_F64))) >> 63);
     p = x < 0 ? p + f64_from_bits(broken & 0x7ff8000000000000u) : p;
     p = ax == MATH_INF_F64 ? edge : p;
-    p = f64_from_bits(f64_to_bits(p) ^ (f64_to_bits(x) & ~broken & odd & 0x8000000000000000u));
+    p = f64_from_bits(f64_to_bits(p) ^ (f64_to_bits(x) & ~broken & f64_to_bits(m) << 63));
     p = x != x ? x : p;
     p = y != y ? y : p;
     p = x == 1 ? 1 : p;

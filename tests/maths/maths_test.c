@@ -49,12 +49,17 @@ typedef void (*run_f64)(const f64 *, const f64 *, f64 *);
 #define RUN(T, name, call)                                                                              \
     static __attribute__((noinline)) void run_##name##_##T(const T *restrict x, const T *restrict y, T *restrict out)  \
     {                                                                                                   \
-        (void)y;                                                                                        \
-        for (int i = 0; i < CHUNK; i += VEC)                                                            \
-            for (int k = 0; k < VEC; ++k) out[i + k] = call;                                            \
+        for (int i = 0; i < CHUNK; i += VEC) {                                                          \
+            T a[VEC], b[VEC], r[VEC];                                                                   \
+            (void)b;                                                                                    \
+            for (int k = 0; k < VEC; ++k) a[k] = x[i + k];                                              \
+            for (int k = 0; k < VEC; ++k) b[k] = y[i + k];                                              \
+            for (int k = 0; k < VEC; ++k) r[k] = call;                                                  \
+            for (int k = 0; k < VEC; ++k) out[i + k] = r[k];                                            \
+        }                                                                                               \
     }
-#define UNARY(name, ref, lo, hi, l32, l64)  RUN(f32, name, k_##name(x[i + k])) RUN(f64, name, k_##name(x[i + k]))
-#define BINARY(name, ref, lo, hi, l32, l64) RUN(f32, name, k_##name(x[i + k], y[i + k])) RUN(f64, name, k_##name(x[i + k], y[i + k]))
+#define UNARY(name, ref, lo, hi, l32, l64)  RUN(f32, name, k_##name(a[k])) RUN(f64, name, k_##name(a[k]))
+#define BINARY(name, ref, lo, hi, l32, l64) RUN(f32, name, k_##name(a[k], b[k])) RUN(f64, name, k_##name(a[k], b[k]))
 #include "maths_list.def"
 #undef UNARY
 #undef BINARY
