@@ -144,13 +144,13 @@ WORD f64 log_split_tiny_f64(f64 x, f64 *e)
 WORD f64 log_rest_f64(f64 f)
 {
     const f64 s = f / (2 + f), z = s * s;
-    f64 p = 0x1.2ed28203c9a22p-3;
-    p = p * z + 0x1.39a73a4bdad03p-3;
-    p = p * z + 0x1.7466029ab1c5ep-3;
-    p = p * z + 0x1.c71c53553670ep-3;
-    p = p * z + 0x1.2492494015859p-2;
-    p = p * z + 0x1.99999999826d8p-2;
-    p = p * z + 0x1.5555555555588p-1;
+    f64 p = 0x1.2f03493134779p-3;
+    p = p * z + 0x1.39a1f565cc7c6p-3;
+    p = p * z + 0x1.74663c667818dp-3;
+    p = p * z + 0x1.c71c5216f129cp-3;
+    p = p * z + 0x1.24924941de52fp-2;
+    p = p * z + 0x1.999999997ff41p-2;
+    p = p * z + 0x1.5555555555592p-1;
     return s * (0.5 * f * f + p * z);
 }
 
@@ -322,23 +322,23 @@ WORD f64 quarter_turns_near_f64(f64 x, f64 *tail, u64 *quarter)
 WORD f64 sin_first_f64(f64 r, f64 rl)        // sin(r + rl)
 {
     const f64 z = r * r;
-    f64 p = 0x1.5d91ce5f980a2p-33;
-    p = p * z - 0x1.ae5e627108268p-26;
-    p = p * z + 0x1.71de3573a9e28p-19;
-    p = p * z - 0x1.a01a019c0e96ap-13;
-    p = p * z + 0x1.111111110f87cp-7;
-    p = p * z - 0x1.5555555555549p-3;
+    f64 p = 0x1.5d8b66548ab17p-33;
+    p = p * z - 0x1.ae5e4bb809e9cp-26;
+    p = p * z + 0x1.71de355564bb2p-19;
+    p = p * z - 0x1.a01a019be9558p-13;
+    p = p * z + 0x1.111111110f731p-7;
+    p = p * z - 0x1.5555555555548p-3;
     return r + (p * (z * r) + rl * (1 - 0.5 * z));
 }
 WORD f64 cos_first_f64(f64 r, f64 rl)
 {
     const f64 z = r * r, h = 0.5 * z, w = 1 - h;
-    f64 p = -0x1.8feac4d7c0de5p-37;
-    p = p * z + 0x1.1eea6b59a52d8p-29;
-    p = p * z - 0x1.27e4f8da54653p-22;
-    p = p * z + 0x1.a01a019df7f4ap-16;
-    p = p * z - 0x1.6c16c16c1609ap-10;
-    p = p * z + 0x1.5555555555554p-5;
+    f64 p = -0x1.8fa66c480f88dp-37;
+    p = p * z + 0x1.1ee9dba6c73b8p-29;
+    p = p * z - 0x1.27e4f7f16198dp-22;
+    p = p * z + 0x1.a01a019c8ef61p-16;
+    p = p * z - 0x1.6c16c16c15014p-10;
+    p = p * z + 0x1.555555555554bp-5;
     return w + (((1 - w) - h) + (p * (z * z) - r * rl));
 }
 
@@ -422,18 +422,18 @@ WORD f64 k_tan_near_f64(f64 x)
 
 WORD f64 asin_rest_f64(f64 x, f64 z)        // asin(x) - x for |x| <= 1/2
 {
-    f64 p = 0x1.019638294aa80p-5;
-    p = p * z - 0x1.fbd460e911e13p-7;
-    p = p * z + 0x1.37d817c988252p-6;
-    p = p * z + 0x1.b890bbcf2d179p-8;
-    p = p * z + 0x1.8d2999c347a79p-7;
-    p = p * z + 0x1.c74209b66e486p-7;
-    p = p * z + 0x1.1c680caa6dd0ap-6;
-    p = p * z + 0x1.6e8a3d870ec68p-6;
-    p = p * z + 0x1.f1c728b47c83fp-6;
-    p = p * z + 0x1.6db6db4f70584p-5;
-    p = p * z + 0x1.33333333557b0p-4;
-    p = p * z + 0x1.55555555554b5p-3;
+    f64 p = 0x1.0568633314c40p-5;
+    p = p * z - 0x1.09c4243dbd31ep-6;
+    p = p * z + 0x1.3fead932b7890p-6;
+    p = p * z + 0x1.abde2629f4821p-8;
+    p = p * z + 0x1.8ec1366b907a8p-7;
+    p = p * z + 0x1.c6fe0a283b97fp-7;
+    p = p * z + 0x1.1c6bddc13d18ep-6;
+    p = p * z + 0x1.6e89f48799325p-6;
+    p = p * z + 0x1.f1c72c35ac4ebp-6;
+    p = p * z + 0x1.6db6db428623fp-5;
+    p = p * z + 0x1.333333336e6a9p-4;
+    p = p * z + 0x1.5555555555391p-3;
     return p * (z * x);
 }
 
@@ -462,17 +462,17 @@ WORD f64 atan_first_f64(f64 y, f64 x)
 {
     const int far = y > x * 0x1.a827999fcef32p-2;
     const f64 t = (far ? y - x : y) / (far ? y + x : x), z = t * t;
-    f64 p = -0x1.28310cfa9aac5p-6;
-    p = p * z + 0x1.393070e9a2db5p-5;
-    p = p * z - 0x1.9d65884363f70p-5;
-    p = p * z + 0x1.df3298617c82cp-5;
-    p = p * z - 0x1.10ee5f75afc2fp-4;
-    p = p * z + 0x1.3b115b3a91693p-4;
-    p = p * z - 0x1.745cfd099251fp-4;
-    p = p * z + 0x1.c71c7110b5041p-4;
-    p = p * z - 0x1.249249232e5adp-3;
-    p = p * z + 0x1.99999999971bfp-3;
-    p = p * z - 0x1.555555555554cp-2;
+    f64 p = -0x1.255fbf1750f48p-6;
+    p = p * z + 0x1.37d0db5f934c3p-5;
+    p = p * z - 0x1.9cd0e22b023f9p-5;
+    p = p * z + 0x1.df0ee42a6a609p-5;
+    p = p * z - 0x1.10ebb16d0a1e4p-4;
+    p = p * z + 0x1.3b111889b3519p-4;
+    p = p * z - 0x1.745cf8d4d42c6p-4;
+    p = p * z + 0x1.c71c70e5d48b1p-4;
+    p = p * z - 0x1.24924922ace9ap-3;
+    p = p * z + 0x1.999999999585fp-3;
+    p = p * z - 0x1.555555555553dp-2;
     p = p * (z * t);
     return far ? 0x1.921fb54442d18p-1 + (t + (p + 0x1.1a62633145c07p-55)) : t + p;
 }
@@ -623,13 +623,13 @@ WORD f64 log_pair_f64(f64 x, f64 *tail)
     cl += s * (zl + 2 * s * sl) + sl * z;
     const f64 t = two_product_f64(c, 0x1.5555555555555p-1, &tl);
     tl += c * 0x1.5555555555555p-55 + cl * 0x1.5555555555555p-1;
-    f64 p = 0x1.0c970af20e17fp-3;
-    p = p * z + 0x1.0fb14afd83937p-3;
-    p = p * z + 0x1.3b1ca19df479dp-3;
-    p = p * z + 0x1.745cf7c741bf2p-3;
-    p = p * z + 0x1.c71c7200778ccp-3;
-    p = p * z + 0x1.249249247c1f5p-2;
-    p = p * z + 0x1.99999999999c9p-2;
+    f64 p = 0x1.0e432536f4aefp-3;
+    p = p * z + 0x1.0f7fde2b3ff50p-3;
+    p = p * z + 0x1.3b1eec752edc9p-3;
+    p = p * z + 0x1.745ce9e1899d3p-3;
+    p = p * z + 0x1.c71c722d6a06ep-3;
+    p = p * z + 0x1.2492492457d4ap-2;
+    p = p * z + 0x1.9999999999b30p-2;
     const f64 l = 2 * s + t, ll = ((2 * s - l) + t) + (tl + 2 * sl + p * (z * c));
     const f64 big = e * 0x1.62e42fefa4p-1, h = big + l;
     const f64 low = ((big - h) + l) + (ll - e * 0x1.8432a1b0e2634p-43);

@@ -11,7 +11,7 @@ rounding, so that the rounding of a leading coefficient is made good by the othe
 """
 import sys
 from mpmath import (mp, mpf, cos, sin, pi, exp, expm1, log, log1p, sqrt, asin, atan, sinh, tanh, erf, erfc, tan, matrix,
-                    lu_solve, frexp, nint, loggamma, digamma)
+                    lu_solve, frexp, nint)
 
 mp.dps = 60
 LN2 = log(mpf(2))
@@ -137,8 +137,8 @@ def log_fit(degree, bits):
                round_first=0, floor=mpf(1) / 64)
 
 
-def log_s_fit(degree, bits, scale=1):
-    g = lambda s: (log((1 + s) / (1 - s)) * scale - 2 * s * scale) / s**3
+def log_s_fit(degree, bits):
+    g = lambda s: (log((1 + s) / (1 - s)) - 2 * s) / s**3
     return fit(on_square(g), mpf(10)**-9, S_MAX**2, degree, bits,
                lambda z: sqrt(z)**3 / log((1 + sqrt(z)) / (1 - sqrt(z))))
 
@@ -192,7 +192,6 @@ FITS = {
     "exp2_of_pow_f32": lambda: (exp2_fit(6, 53), 53),
     "log_f32": lambda: (log_fit(8, 24), 24),
     "log_f64": lambda: (log_s_fit(6, 53), 53),
-    "log_s_mid": lambda: (log_s_fit(3, 53), 53),
     "log2_of_pow_f32": lambda: (pow_log_fit(12, 53), 53),
     "log_tail_of_pow_f64": lambda: (pow_tail_fit(6, 53), 53),
     "sin_f32": lambda: (odd_fit(sin, R_WIDE, 3, 24), 24),
