@@ -104,6 +104,8 @@ WORD f64 k_copysign_f64(f64 x, f64 sign) { return __builtin_copysign(x, sign); }
 #define k_atan2(y, x)    MATH_PICK2(y, x, k_atan2)(y, x)
 #define k_pow(x, y)      MATH_PICK2(x, y, k_pow)(x, y)
 #define k_fmod(x, y)     MATH_PICK2(x, y, k_fmod)(x, y)
+#define k_fmod_is_near(x, y) MATH_PICK2(x, y, k_fmod_is_near)(x, y)
+#define k_fmod_near(x, y)    MATH_PICK2(x, y, k_fmod_near)(x, y)
 #define k_hypot(x, y)    MATH_PICK2(x, y, k_hypot)(x, y)
 
 #endif

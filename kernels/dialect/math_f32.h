@@ -596,3 +596,15 @@ WORD f32 k_fmod_f32(f32 x, f32 y)
     z = m < MATH_INF_F32 ? z : MATH_NAN_F32;
     return k_copysign_f32(z, x);
 }
+
+// As k_is_near for sin: the common case, in which one step does.
+WORD int k_fmod_is_near_f32(f32 x, f32 y)
+{
+    return (k_abs_f32(x) < k_abs_f32(y) * 0x1p24f) & (k_abs_f32(y) < 0x1p100f) & (k_abs_f32(y) > 0x1p-100f);
+}
+WORD f32 k_fmod_near_f32(f32 x, f32 y)
+{
+    const f64 a = k_abs_f32(x), b = k_abs_f32(y);
+    const f64 r = a - ((a / b + MATH_ROUND_F64) - MATH_ROUND_F64) * b;
+    return k_copysign_f32((f32)(r < 0 ? r + b : r), x);
+}

@@ -683,3 +683,16 @@ WORD f64 k_fmod_f64(f64 x, f64 y)
     const f64 half = g > 600 ? r * f64_from_bits((u64)(g - 1075 + 1023 + 0) << 52) : r * 0x1p-537;
     return k_copysign_f64(g > 600 ? half : half * f64_from_bits((u64)(g - 538 + 1023) << 52), x);
 }
+
+WORD int k_fmod_is_near_f64(f64 x, f64 y)
+{
+    return (k_abs_f64(x) < k_abs_f64(y) * 0x1p50) & (k_abs_f64(y) < 0x1p900) & (k_abs_f64(y) > 0x1p-900);
+}
+WORD f64 k_fmod_near_f64(f64 x, f64 y)      // q * b as a pair, so that the difference is exact
+{
+    const f64 a = k_abs_f64(x), b = k_abs_f64(y);
+    f64 error;
+    const f64 p = two_product_f64(round_f64(a / b), b, &error);
+    const f64 r = (a - p) - error;
+    return k_copysign_f64(r < 0 ? r + b : r, x);
+}

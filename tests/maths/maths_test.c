@@ -41,6 +41,8 @@ static f128 ref_sigmoidq(f128 x) { return x < -5000 ? 0 : 1 / (1 + expq(-x)); }
     static f64 ref_##name##_near(f64 x)    { return name(x); }                                              \
     static f128 ref_##name##_nearq(f128 x) { return name##q(x); }
 NEAR(sin) NEAR(cos) NEAR(tan)
+static f64 ref_fmod_near(f64 x, f64 y)     { return fmod(x, y); }
+static f128 ref_fmod_nearq(f128 x, f128 y) { return fmodq(x, y); }
 
 // ---- the functions under test, in the loop a kernel has ---------------------------------------------------------------
 
@@ -179,11 +181,15 @@ static f64 x64[CHUNK], y64[CHUNK], z64[CHUNK];
 
 static void keep_near_f32(const row *r)
 {
-    if (strstr(r->name, "_near")) for (int i = 0; i < CHUNK; ++i) if (!k_is_near(x32[i])) x32[i] = 0;
+    if (!strstr(r->name, "_near")) return;
+    for (int i = 0; i < CHUNK; ++i)
+        if (r->binary ? !k_fmod_is_near(x32[i], y32[i]) : !k_is_near(x32[i])) x32[i] = 0, y32[i] = 1;
 }
 static void keep_near_f64(const row *r)
 {
-    if (strstr(r->name, "_near")) for (int i = 0; i < CHUNK; ++i) if (!k_is_near(x64[i])) x64[i] = 0;
+    if (!strstr(r->name, "_near")) return;
+    for (int i = 0; i < CHUNK; ++i)
+        if (r->binary ? !k_fmod_is_near(x64[i], y64[i]) : !k_is_near(x64[i])) x64[i] = 0, y64[i] = 1;
 }
 
 static void note(worst *w, f64 ulp, f64 x, f64 y, f64 got)
