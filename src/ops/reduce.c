@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+// The reduce family from arguments to results. One number an output: sum, mean, amax, any, norms, ...
+#include "ops/reduce.h"
+#include "jit/jit.h"
+#include "ops/pointwise.h"
+#include "ops/reduce_space.h"
+
+#include <math.h>
+#include <string.h>
+
+static const carat_reduce_row rows[CARAT_REDUCE_COUNT] = {
+#define REDUCE(id, overloads, dtypes, form, result, accumulate, identity, map, combine, finish) \
+    [CARAT_REDUCE_##id] = { { #id, overloads, dtypes, NULL }, form, result, accumulate, #identity, #map, #combine, #finish },
+#include "reduce.def"
+#undef REDUCE
+};
+
+const carat_reduce_row *carat_reduce_row_at(int index)
+{
+    return &rows[index];
+}
+
+static const carat_row *row_at(int index)
+{
+    return &rows[index].base;
+}
+
+// ---- arguments
+
+// One reduction, settled.
+typedef struct request {
+    carat_reduce_id row;
+    carat_reduction space;
+    carat_dtype in, out; // what the kernel reads (the input's dtype, or that of a converted copy) and writes
+    double p;
+    int index;           // of the result
+} request;
+
+static carat_dtype dtype_arg(const carat_frame *call, int i)
+{
+    return i >= 0 && i < call->nargs && call->args[i].kind == CARAT_ARG_DTYPE ? (carat_dtype)call->args[i].i : CARAT_DTYPE_NONE;
+}
+
+// Overloads without dim take (self, dtype) or (self); those with it (self, dim, keepdim, dtype) or (self, dim, keepdim).
+static carat_status read_dims(const carat_frame *call, const carat_reduce_row *row, request *r, carat_dtype *dtype)
+{
+    const bool has_dim = call->nargs >= 3 || row->form == COUNTED;
+    r->space.keepdim = has_dim && carat_int_arg(call, 2, 0);
+    *dtype = dtype_arg(call, call->nargs - 1);
+    // any.dims and all.dims reduce nothing where other operators reduce everything.
+    if (row->result == TRUTH && has_dim && call->args[1].kind == CARAT_ARG_INTS && call->args[1].ints.count == 0)
+        return carat_step_aside("empty list of dims");
+    return carat_reduction_dims(call, has_dim ? 1 : -1, &r->space);
+}
+
+static carat_status read_order(const carat_frame *call, int at, double *p)
+{
+    const carat_arg *arg = &call->args[at];
+    if (arg->kind == CARAT_ARG_SCALAR && arg->scalar.kind == CARAT_SCALAR_COMPLEX) return carat_step_aside("complex order");
+    *p = carat_float_arg(call, at, 2);
+    return CARAT_OK;
+}
+
+static carat_reduce_id norm_row(double p)
+{
+    if (p == 2) return CARAT_REDUCE_norm2;
+    if (p == 1) return CARAT_REDUCE_norm1;
+    if (p == 0) return CARAT_REDUCE_norm0;
+    if (isinf(p)) return p > 0 ? CARAT_REDUCE_norm_max : CARAT_REDUCE_norm_min;
+    return CARAT_REDUCE_norm_p;
+}
+
+// ---- dtypes
+
+static carat_status settle_dtypes(request *r, carat_dtype asked)
+{
+    const carat_reduce_row *row = &rows[r->row];
+    const carat_dtype in = carat_dtype_of(r->space.in);
+    if (!carat_dtype_in(in, row->base.dtypes)) return carat_step_aside("dtype");
+    r->in = r->out = in;
+    switch (row->result) {
+    case TRUTH: r->out = in == CARAT_u8 ? CARAT_u8 : CARAT_b8; return CARAT_OK;
+    case COUNT: r->out = CARAT_i64; return CARAT_OK;
+    case SAME_DTYPE: return CARAT_OK;
+    case TOTAL: r->out = asked != CARAT_DTYPE_NONE ? asked : carat_is_integral(in) ? CARAT_i64 : in; break;
+    default: r->out = asked != CARAT_DTYPE_NONE ? asked : in; break;
+    }
+    if (!carat_dtype_in(r->out, row->base.dtypes)) return carat_step_aside("dtype");
+    if (row->result == FLOATING && carat_is_integral(r->out)) return carat_step_aside("integers");
+    if (carat_is_integral(r->out) && (r->out != CARAT_i64 || !carat_is_integral(in))) return carat_step_aside("dtype=");
+    const bool direct = in == r->out || r->out == CARAT_i64 || (r->out == CARAT_f32 && carat_dtype_in(in, CARAT_HALVES));
+    if (!direct) r->in = r->out;
+    if (carat_is_complex(in) && !carat_is_complex(r->out)) return carat_step_aside("dtype=");
+    return CARAT_OK;
+}
+
+// nansum of integers is their sum.
+static void choose_row(request *r)
+{
+    if (r->row == CARAT_REDUCE_nansum && carat_is_integral(r->in)) r->row = CARAT_REDUCE_sum;
+}
+
+// ---- running
+
+// The input in another dtype, in a block that the caller frees.
+static carat_status convert(const carat_frame *call, const carat_tensor *from, carat_dtype dtype, carat_output *to)
+{
+    *to = (carat_output){ .view = *from };
+    to->view.data = carat_alloc((size_t)carat_numel(from) * carat_dtype_size(dtype));
+    if (!to->view.data) return carat_fail(CARAT_OUT_OF_MEMORY, "no memory to convert %lld elements", (long long)carat_numel(from));
+    carat_like_strides(from, to->strides);
+    to->view.byte_offset = 0;
+    to->view.dl_dtype = carat_dtype_to_dl(dtype);
+    to->view.strides = to->strides;
+    return carat_copy(call, &to->view, from);
+}
+
+static carat_status check(const carat_frame *call, const request *r)
+{
+    const carat_key key = carat_reduce_key(r->row, r->in, r->out);
+    carat_kernel kernel;
+    int64_t shape[CARAT_MAX_DIMS];
+    const int ndim = carat_reduction_shape(&r->space, shape);
+    if (carat_numel(r->space.in) == 0) return carat_step_aside("empty");
+    if (r->space.in->ndim > REDUCE_RANK + 1) return carat_step_aside("rank");
+    CARAT_TRY(carat_output_check(call, r->index, r->out, ndim, shape));
+    const carat_tensor *given = carat_output_given(call, r->index);
+    if (given && carat_overlap_of(given, r->space.in) != CARAT_DISJOINT) return carat_step_aside("output overlaps the input");
+    return carat_kernel_get(call->backend, call->device, &key, &kernel);
+}
+
+// The request was checked; makes its result.
+static carat_status run_request(carat_frame *call, const request *r)
+{
+    carat_output out, converted = { .view = { .data = NULL } };
+    carat_reduction space = r->space;
+    carat_reduce_launch launch;
+    int64_t shape[CARAT_MAX_DIMS];
+    const int ndim = carat_reduction_shape(&space, shape);
+    CARAT_TRY(carat_output_make(call, r->index, r->out, ndim, shape, NULL, &out));
+    carat_status status = CARAT_OK;
+    if (r->in != carat_dtype_of(space.in)) {
+        status = convert(call, space.in, r->in, &converted);
+        space.in = &converted.view;
+    }
+    if (status == CARAT_OK) status = carat_reduce_plan(&space, &out.view, 0, &launch);
+    if (status == CARAT_OK) {
+        launch.args.count = (double)carat_reduction_count(&space);
+        launch.args.p = r->p;
+        const carat_key key = carat_reduce_key(r->row, r->in, r->out);
+        status = carat_reduce_run(call, &key, &launch, carat_reduce_partial_bytes(&key), 0);
+    }
+    if (converted.view.data) carat_free(converted.view.data);
+    return status;
+}
+
+static carat_status run_foreach(carat_frame *call)
+{
+    request r = { 0 };
+    if (call->nargs < 2 || call->args[0].kind != CARAT_ARG_TENSORS) return carat_step_aside("argument kind");
+    const carat_arg *list = &call->args[0];
+    const carat_dtype dtype = dtype_arg(call, 2);
+    CARAT_TRY(read_order(call, 1, &r.p));
+    r.row = norm_row(r.p);
+    for (int pass = 0; pass < 2; ++pass) // all are checked before the first result is made
+        for (r.index = 0; r.index < list->tensors.count; ++r.index) {
+            r.space.in = &list->tensors.items[r.index];
+            r.space.dims = r.space.in->ndim ? (1u << r.space.in->ndim) - 1 : 0;
+            CARAT_TRY(settle_dtypes(&r, dtype));
+            CARAT_TRY(pass == 0 ? check(call, &r) : run_request(call, &r));
+        }
+    return CARAT_OK;
+}
+
+static carat_status run(carat_frame *call)
+{
+    request r = { .row = (carat_reduce_id)call->op->row_index };
+    const carat_reduce_row *row = &rows[r.row];
+    carat_dtype dtype;
+    if (row->form == FOREACH) return run_foreach(call);
+    r.space.in = carat_tensor_arg(call, 0);
+    if (!r.space.in) return carat_step_aside("argument kind");
+    if (row->form == NORM) {
+        if (call->nargs < 5) return carat_step_aside("argument kind");
+        CARAT_TRY(read_order(call, 1, &r.p));
+        r.row = norm_row(r.p);
+        r.space.keepdim = carat_int_arg(call, 3, 0);
+        dtype = dtype_arg(call, 4);
+        CARAT_TRY(carat_reduction_dims(call, 2, &r.space));
+    } else {
+        CARAT_TRY(read_dims(call, row, &r, &dtype));
+    }
+    CARAT_TRY(settle_dtypes(&r, dtype));
+    choose_row(&r);
+    CARAT_TRY(check(call, &r));
+    return run_request(call, &r);
+}
+
+const carat_family carat_family_reduce = {
+    .name = "reduce",
+    .source = "reduce.k.c",
+    .row = row_at,
+    .row_count = CARAT_REDUCE_COUNT,
+    .run = run,
+    .describe = carat_reduce_describe,
+    .enumerate = carat_reduce_enumerate,
+};

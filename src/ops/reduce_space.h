@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// The index space of a reduction: which dimensions, what shape results, and how groups cut it. For the families whose
+// kernels take reduce_args (kernels/reduce_args.h).
+#ifndef CARAT_OPS_REDUCE_SPACE_H
+#define CARAT_OPS_REDUCE_SPACE_H
+
+#include "core/kernel_types.h"
+#include "core/tensor.h"
+#include "reduce_args.h"
+
+// What the arguments of a reduction say.
+typedef struct carat_reduction {
+    const carat_tensor *in;
+    uint32_t dims; // bit d: dimension d is reduced
+    bool keepdim;
+} carat_reduction;
+
+// Reads argument `at` (int, list or absent; an absent or empty one means all dimensions) as the dimensions of `in`.
+carat_status carat_reduction_dims(const carat_frame *call, int at, carat_reduction *reduction);
+// The shape of the result; returns its number of dimensions.
+int carat_reduction_shape(const carat_reduction *reduction, int64_t *shape);
+// Elements of the input that make one of the result.
+int64_t carat_reduction_count(const carat_reduction *reduction);
+
+// The launch of a reduction: kernel arguments without the operator's own numbers, and how many groups.
+typedef struct carat_reduce_launch {
+    reduce_args args;
+    int64_t groups, grain;
+} carat_reduce_launch;
+
+enum {
+    CARAT_REDUCE_ORDERED = 1, // the reduced elements keep their order and must be one dimension
+    CARAT_REDUCE_WHOLE = 2,   // no parts: the kernel can't join partial results
+};
+// Plans the reduction of `in` to `out` (with or without the reduced dimensions). Steps aside if the rank is too high.
+carat_status carat_reduce_plan(const carat_reduction *reduction, const carat_tensor *out, int flags, carat_reduce_launch *launch);
+// Runs a planned launch; partial results take `partial_bytes` (and `second_bytes`) each.
+carat_status carat_reduce_run(const carat_frame *call, const carat_key *key, carat_reduce_launch *launch, size_t partial_bytes,
+                              size_t second_bytes);
+
+#endif
