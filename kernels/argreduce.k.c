@@ -8,7 +8,7 @@
 //   columns: value and index of every column of a tile side by side, a select each an element.
 // A group owns a tile of columns and a part of the reduction; parts are joined in order by a second launch.
 //
-// Defines: T_IN, T_ACC, T_INDEX (as wide as T_ACC); FLOATING; COMPARE (> or <); LIMIT (loses to everything); VALUES (1:
+// Defines: T_IN, T_ACC, T_INDEX (as wide as T_ACC); FLOATING; COMPARE (> or <); IDENTITY (loses to all); VALUES (1:
 // values to `out`, indices to `second`; 0: indices to `out`); VEC.
 #include "reduce_args.h"
 #include "reduce_walk.h"
@@ -20,23 +20,17 @@
 #endif
 
 WORD T_ACC LOCAL_NAME(get)(T_IN element) { return (T_ACC)CAT(load_, T_IN)(element); }
+WORD T_ACC LOCAL_NAME(map)(T_IN element, T_ACC p)
+{
+    (void)p;
+    return LOCAL_NAME(get)(element);
+}
 WORD int LOCAL_NAME(better)(T_ACC a, T_ACC b) { return (a COMPARE b) | (UNORDERED(a) & !UNORDERED(b)); }
-WORD T_ACC LOCAL_NAME(extreme)(T_ACC a, T_ACC b) { return a COMPARE b || UNORDERED(a) ? a : b; }
+WORD T_ACC LOCAL_NAME(join)(T_ACC a, T_ACC b) { return a COMPARE b || UNORDERED(a) ? a : b; }
 
 // ---- rows
 
-WORD T_ACC LOCAL_NAME(block)(const T_IN *in, i64 n, i64 stride)
-{
-    T_ACC acc[VEC];
-    FOR_VEC(k) acc[k] = LIMIT;
-    i64 i = 0;
-    for (; i + VEC <= n; i += VEC)
-        FOR_VEC(k) acc[k] = LOCAL_NAME(extreme)(LOCAL_NAME(get)(in[(i + k) * stride]), acc[k]);
-    for (int k = 0; i + k < n; ++k) acc[k] = LOCAL_NAME(extreme)(LOCAL_NAME(get)(in[(i + k) * stride]), acc[k]);
-    for (int half = VEC / 2; half > 0; half /= 2)
-        for (int k = 0; k < half; ++k) acc[k] = LOCAL_NAME(extreme)(acc[k], acc[k + half]);
-    return acc[0];
-}
+#include "reduce_block.h"
 
 WORD int LOCAL_NAME(is)(T_IN element, T_ACC value)
 {
@@ -60,10 +54,10 @@ WORD i64 LOCAL_NAME(find)(const T_IN *in, i64 n, i64 stride, T_ACC value)
 WORD void LOCAL_NAME(row)(const reduce_args *a, const LOCAL_NAME(place) *w, const T_IN *in, T_ACC *value, i64 *index)
 {
     i64 best_block = w->first;
-    T_ACC best = LIMIT;
+    T_ACC best = IDENTITY;
     for (i64 i = w->first; i < w->last; i += REDUCE_BLOCK) {
         const i64 n = LOCAL_NAME(least)(REDUCE_BLOCK, w->last - i);
-        const T_ACC x = a->n_in == 1 ? LOCAL_NAME(block)(in + i, n, 1) : LOCAL_NAME(block)(in + i * a->n_in, n, a->n_in);
+        const T_ACC x = a->n_in == 1 ? LOCAL_NAME(block)(in + i, n, 1, 0) : LOCAL_NAME(block)(in + i * a->n_in, n, a->n_in, 0);
         if (!LOCAL_NAME(better)(x, best)) continue;
         best = x;
         best_block = i;

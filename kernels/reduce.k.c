@@ -13,7 +13,7 @@
 // those are joined in T_WIDE (f64 for f32, i64 for integers), which costs nothing at that rate.
 // Cost: the input once, at the bandwidth of the level of memory where it lies.
 //
-// Defines: T_IN, T_ACC, T_WIDE, T_OUT; FLOATING (T_IN is); MAP(x; p), COMBINE(a, b), IDENTITY, FINISH(a; count, p); VEC.
+// Defines: T_IN, T_ACC, T_WIDE, T_OUT; FLOATING (T_IN is); MAP(x; p), COMBINE(a, b), IDENTITY, FINISH(a; count, p); VEC (a vector of T_ACC).
 #include "reduce_args.h"
 #include "reduce_walk.h"
 
@@ -40,20 +40,7 @@ WORD T_OUT LOCAL_NAME(finish)(const reduce_args *args, T_WIDE a)
 
 // ---- rows
 
-// At most REDUCE_BLOCK elements, this lane's share.
-WORD T_ACC LOCAL_NAME(block)(const T_IN *in, i64 n, i64 stride, T_ACC p)
-{
-    T_ACC acc[VEC];
-    FOR_VEC(k) acc[k] = IDENTITY;
-    const i64 full = n / VEC * VEC;
-    for (i64 i = lane() * VEC; i < full; i += LANES * VEC)
-        FOR_VEC(k) acc[k] = LOCAL_NAME(join)(acc[k], LOCAL_NAME(map)(in[(i + k) * stride], p));
-    for (i64 i = full + lane(), k = 0; i < n; i += LANES, ++k)
-        acc[k] = LOCAL_NAME(join)(acc[k], LOCAL_NAME(map)(in[i * stride], p));
-    for (int half = VEC / 2; half > 0; half /= 2)
-        for (int k = 0; k < half; ++k) acc[k] = LOCAL_NAME(join)(acc[k], acc[k + half]);
-    return acc[0];
-}
+#include "reduce_block.h"
 
 WORD T_WIDE LOCAL_NAME(row)(const reduce_args *a, const LOCAL_NAME(place) *w, const T_IN *in, T_WIDE *lanes)
 {

@@ -6,7 +6,7 @@
 
 #ifndef REDUCE_RANK
 #define REDUCE_RANK 6     // outer dimensions, kept and reduced each, after coalescing
-#define REDUCE_TILE 512   // most columns of a group
+#define REDUCE_TILE 1024  // most columns of a group
 #define REDUCE_BLOCK 4096 // elements of a row that go into one set of partial results
 #define REDUCE_ROWS 256   // rows of a column tile that go into one set of partial results
 #endif

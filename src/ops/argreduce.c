@@ -54,9 +54,9 @@ static void describe(const carat_key *key, const carat_target *target, carat_def
     carat_define(defines, "T_INDEX", "%s", carat_dtype_size(acc) == 8 ? "i64" : "i32");
     carat_define(defines, "FLOATING", "%d", !carat_is_integral(acc));
     carat_define(defines, "COMPARE", "%s", row->compare);
-    carat_define(defines, "LIMIT", "%s", limit(acc, row->compare[0] == '>'));
+    carat_define(defines, "IDENTITY", "%s", limit(acc, row->compare[0] == '>'));
     carat_define(defines, "VALUES", "%d", row->values);
-    carat_define(defines, "VEC", "%d", 8 * target->vector_bytes / (int)carat_dtype_size(acc));
+    carat_define(defines, "VEC", "%d", target->vector_bytes / (int)carat_dtype_size(acc));
 }
 
 static void enumerate(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg)

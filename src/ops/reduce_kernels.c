@@ -73,8 +73,7 @@ void carat_reduce_describe(const carat_key *key, const carat_target *target, car
     carat_define(defines, "MAP", "%s", row->map);
     carat_define(defines, "COMBINE", "%s", row->combine);
     carat_define(defines, "FINISH", "%s", row->finish);
-    // Eight vectors of partial results: as many additions are in flight.
-    carat_define(defines, "VEC", "%d", 8 * target->vector_bytes / (int)carat_dtype_size(acc));
+    carat_define(defines, "VEC", "%d", target->vector_bytes / (int)carat_dtype_size(acc));
 }
 
 static void emit_row(int index, void (*emit)(void *arg, const carat_key *key), void *arg)

@@ -9,8 +9,9 @@ enum {
     GROUP_ELEMENTS = 16384,  // a group's work: large against its set-up, small against a thread's share
     THREAD_ELEMENTS = 32768, // below this a second thread costs more than it brings
     ENOUGH_GROUPS = 8,       // with fewer, the reduction itself is cut into parts
-    MOST_PARTS = 256,
-    SHORT_ROW = 32,          // rows below this are reduced side by side, as columns with a stride
+    MOST_PARTS = 256,        // of rows
+    COLUMN_PARTS = 16,       // of columns, whose many partial results cost traffic; over all tiles
+    SHORT_ROW = 20,          // rows below this are reduced side by side, as columns with a stride
     NARROW = 128,            // fewer columns than this are folded, several rows side by side
 };
 
@@ -132,7 +133,8 @@ static void cut_parts(reduce_args *a, int64_t groups)
 {
     const int64_t work = a->n * a->runs * a->tile;
     if (groups >= ENOUGH_GROUPS || work < 2 * GROUP_ELEMENTS) return;
-    const int64_t part = larger(GROUP_ELEMENTS, pieces(work, MOST_PARTS)) / a->tile; // elements of a column
+    const int64_t most = a->by_columns ? pieces(COLUMN_PARTS, groups) : MOST_PARTS;
+    const int64_t part = larger(larger(GROUP_ELEMENTS, pieces(work, most)) / a->tile, 1); // elements of a column
     if (a->runs > 1 && a->n <= part) {
         a->part_runs = larger(part / a->n, 1);
         a->parts = pieces(a->runs, a->part_runs);
@@ -141,7 +143,7 @@ static void cut_parts(reduce_args *a, int64_t groups)
         a->part_n = pieces(larger(part / a->runs, step), step) * step;
         a->parts = pieces(a->n, a->part_n);
     } else {
-        a->part_runs = pieces(a->runs, smaller(a->runs, MOST_PARTS));
+        a->part_runs = pieces(a->runs, smaller(a->runs, most));
         a->parts = pieces(a->runs, a->part_runs);
     }
 }
