@@ -600,7 +600,8 @@ WORD f32 k_fmod_f32(f32 x, f32 y)
 // As k_is_near for sin: the common case, in which one step does.
 WORD int k_fmod_is_near_f32(f32 x, f32 y)
 {
-    return (k_abs_f32(x) < k_abs_f32(y) * 0x1p24f) & (k_abs_f32(y) < 0x1p100f) & (k_abs_f32(y) > 0x1p-100f);
+    const f32 a = k_abs_f32(x), b = k_abs_f32(y);
+    return (a < b * 0x1p24f) & (b < 0x1p100f) & (b > 0x1p-100f);
 }
 WORD f32 k_fmod_near_f32(f32 x, f32 y)
 {

@@ -686,7 +686,8 @@ WORD f64 k_fmod_f64(f64 x, f64 y)
 
 WORD int k_fmod_is_near_f64(f64 x, f64 y)
 {
-    return (k_abs_f64(x) < k_abs_f64(y) * 0x1p50) & (k_abs_f64(y) < 0x1p900) & (k_abs_f64(y) > 0x1p-900);
+    const f64 a = k_abs_f64(x), b = k_abs_f64(y);
+    return (a < b * 0x1p50) & (b < 0x1p900) & (b > 0x1p-900);
 }
 WORD f64 k_fmod_near_f64(f64 x, f64 y)      // q * b as a pair, so that the difference is exact
 {
