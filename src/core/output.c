@@ -39,7 +39,7 @@ carat_status carat_output_make(carat_frame *call, int index, carat_dtype dtype, 
     else carat_contiguous_strides(ndim, shape, out->strides);
     out->view = (carat_tensor){ .device = call->device, .ndim = ndim, .dl_dtype = carat_dtype_to_dl(dtype),
                                 .shape = out->shape, .strides = out->strides };
-    return call->context->make_output(call->context->host, index, call->device, dtype, ndim, out->shape, out->strides,
+    return call->context->make_output(call->context->host, call->first_output + index, call->device, dtype, ndim, out->shape, out->strides,
                                       &out->view.data);
 }
 

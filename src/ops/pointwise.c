@@ -189,6 +189,7 @@ static carat_status prepare_all(const carat_frame *call, const carat_pointwise_r
         if (p->got.in[j]->kind == CARAT_ARG_TENSOR) tensors[count++] = &p->got.in[j]->tensor;
     CARAT_TRY(carat_broadcast_shapes(tensors, count, &p->ndim, p->shape));
     CARAT_TRY(carat_output_check(call, 0, p->dtypes.out, p->ndim, p->shape));
+    if (p->ndim > CARAT_POINTWISE_RANK && call->check_only) return carat_step_aside("rank"); // a launch might find it too late
     CARAT_TRY(check_overlap(call, &p->got, row->inputs));
     for (; p->ready_count < row->inputs; ++p->ready_count) {
         const int j = p->ready_count;
@@ -226,9 +227,11 @@ carat_status carat_pointwise_run_row(carat_frame *call, carat_pointwise_id id)
     prelude p;
     p.ready_count = 0;
     carat_status status = prepare_all(call, row, &p, &launch);
-    if (status == CARAT_OK) status = make_result(call, row, &p, &out);
-    launch.out = &out.view;
-    if (status == CARAT_OK) status = carat_pointwise_launch(call, &launch);
+    if (status == CARAT_OK && !call->check_only) {
+        status = make_result(call, row, &p, &out);
+        launch.out = &out.view;
+        if (status == CARAT_OK) status = carat_pointwise_launch(call, &launch);
+    }
     for (int j = 0; j < p.ready_count; ++j) carat_free(p.ready[j].copy);
     return status;
 }

@@ -5,7 +5,7 @@
 
 #include "core/tensor.h"
 
-enum { CARAT_POINTWISE_INPUTS = 4, CARAT_POINTWISE_SCALARS = 6 };
+enum { CARAT_POINTWISE_INPUTS = 4, CARAT_POINTWISE_SCALARS = 6, CARAT_POINTWISE_RANK = 8 };
 
 typedef enum carat_pointwise_id {
 #define POINTWISE(id, ...) CARAT_POINTWISE_##id,

@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+_Static_assert(POINTWISE_RANK == CARAT_POINTWISE_RANK && POINTWISE_INPUTS == CARAT_POINTWISE_INPUTS
+                   && POINTWISE_SCALARS == CARAT_POINTWISE_SCALARS, "host and kernel agree");
+
 enum {
     GROUP_ELEMENTS = 16384,  // a group's work: large against its set-up, small against a thread's share
     THREAD_ELEMENTS = 32768, // below this a second thread costs more than it brings
