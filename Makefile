@@ -32,7 +32,7 @@ $(VENV)/ready: | check
 	else \
 	    $(PYTHON) -m venv $(VENV) && $(PIP) install 'torch==2.13.0' numpy; \
 	fi
-	$(PIP) install -q 'meson-python>=0.16' 'meson>=1.3' 'ninja>=1.11' setuptools
+	$(PIP) install -q 'meson-python>=0.16' 'meson>=1.3' 'ninja>=1.11' 'ziglang>=0.13' setuptools
 	@touch $@
 
 # Meson sees new source files when it configures again.
