@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// Arguments of the move kernels, shared by host and kernel.
+#ifndef CARAT_KERNELS_MOVE_ARGS_H
+#define CARAT_KERNELS_MOVE_ARGS_H
+
+#ifndef MOVE_RANK
+#define MOVE_RANK 6   // outer dimensions after coalescing
+#define MOVE_PARTS 16 // of one launch
+#endif
+
+// Words [at, at + width) of each row of the result. `data` NULL: they are filled.
+typedef struct move_part {
+    const void *data;
+    i64 at, width;
+    i64 stride[MOVE_RANK]; // in words, of the outer dimensions
+} move_part;
+
+typedef struct move_args {
+    void *out;       // rows of row_width words, contiguous
+    i64 row_width, rows, group_rows;
+    i64 rank, parts;
+    u64 fill;        // a word
+    i64 size[MOVE_RANK]; // outer dimensions, the innermost first
+    move_part part[MOVE_PARTS];
+} move_args;
+
+#endif

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// Between the parts of the move family: copies of whole tensors (move.c), joined rows (move_join.c), writes into a part of a
+// tensor (move_part.c).
+#ifndef CARAT_OPS_MOVE_H
+#define CARAT_OPS_MOVE_H
+
+#include "core/kernel_types.h"
+#include "core/tensor.h"
+#include "move_args.h"
+#include "ops/pointwise.h"
+
+#define ROW(id, overloads, dtypes, function) carat_status carat_##function(carat_frame *call);
+#include "move.def"
+#undef ROW
+
+// One stretch of the joined dimension of a result: a view whose other dimensions are those of the result, or (data NULL) filled.
+typedef struct carat_stretch {
+    const carat_tensor *view; // NULL: filled
+    int64_t length;           // along the joined dimension
+} carat_stretch;
+
+// out = the stretches one after the other along `dim`; `fill` in those without a view. Dtypes may differ from out's.
+carat_status carat_join(const carat_frame *call, const carat_tensor *out, int dim, const carat_stretch *stretches, int64_t count,
+                        carat_scalar fill);
+
+carat_status carat_fill(const carat_frame *call, const carat_tensor *out, carat_scalar value);
+// A number as ATen's fill_ takes it for a dtype: false where that raises or this library doesn't know.
+bool carat_fill_takes(carat_scalar value, carat_dtype dtype);
+// Whether ATen takes the strides for NHWC (NDHWC): suggest_memory_format() == channels_last.
+bool carat_is_channels_last(const carat_tensor *tensor);
+// Steps aside where ATen warns or this library has no conversion.
+carat_status carat_copy_check(carat_dtype to, carat_dtype from);
+// The strides of clone(self, memory_format) and its like; memory_format is PyTorch's number.
+enum { CARAT_FORMAT_CONTIGUOUS = 0, CARAT_FORMAT_PRESERVE = 1 };
+carat_status carat_format_strides(const carat_tensor *self, int64_t memory_format, int64_t *strides);
+
+#endif
