@@ -27,7 +27,8 @@ check:
 
 # The Python environment with what building needs.
 $(VENV)/ready: | check
-	@$(PYTHON) -m venv --system-site-packages $(VENV) && $(BIN)/python -c 'import torch' 2>/dev/null || \
+	@# -I: the folder torch/ here is not PyTorch.
+	@$(PYTHON) -m venv --system-site-packages $(VENV) && $(BIN)/python -I -c 'import torch' 2>/dev/null || \
 	    { $(PYTHON) -m venv --clear $(VENV) && $(PIP) install 'torch==2.13.0' numpy; }
 	$(PIP) install -q 'meson-python>=0.16' 'meson>=1.3' 'ninja>=1.11' 'ziglang>=0.13' setuptools
 	@touch $@
