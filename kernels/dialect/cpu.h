@@ -59,6 +59,13 @@ typedef double _Complex c128;
 #define FOR_LANES(i, n) INDEPENDENT for (i64 i = 0; i < (n); ++i)
 // Over the VEC elements of small fixed arrays, which stay in SIMD registers.
 #define FOR_VEC(k) for (int k = 0; k < VEC; ++k)
+// The same where VEC is one SIMD register: kept as a loop until the vectoriser has seen it. Unrolled earlier, it is left
+// to pattern matching on straight-line code, which loses it around conversions and maxima.
+#ifdef __clang__
+#define FOR_SIMD(k) _Pragma("clang loop vectorize(assume_safety) interleave_count(1) unroll(disable)") for (int k = 0; k < VEC; ++k)
+#else
+#define FOR_SIMD(k) _Pragma("GCC unroll 1") for (int k = 0; k < VEC; ++k)
+#endif
 
 // ---- group reductions: one lane has already seen everything
 #define group_sum(v) (v)
