@@ -123,7 +123,8 @@ WORD LOCAL_NAME(row_sums) LOCAL_NAME(sum_row)(const T *g, const T *x, const P *w
         tail_a += v;
         tail_b += v * (LOAD(x[i]) - mean);
     }
-    return (LOCAL_NAME(row_sums)){ LOCAL_NAME(sum_of)(a) + tail_a, LOCAL_NAME(sum_of)(b) + tail_b };
+    const LOCAL_NAME(row_sums) sums = { LOCAL_NAME(sum_of)(a) + tail_a, LOCAL_NAME(sum_of)(b) + tail_b };
+    return sums;
 }
 
 // grad_x of a row: rstd * (g * weight) + shift + slope * (x - mean)

@@ -96,14 +96,16 @@ WORD ACC LOCAL_NAME(max_of_row)(const T *x, i64 n)
 // hold takes the exponentials: y itself or scratch.
 WORD void LOCAL_NAME(long_row)(const T *x, T *y, ACC *hold, i64 n, ACC *keep)
 {
-    ACC tops[VEC], sums[VEC];
+    ACC tops[VEC], sums[VEC], chunk[VEC];
     FOR_SIMD(k) sums[k] = 0;
     const ACC top = LOCAL_NAME(max_of_row)(x, n);
     for (i64 at = 0; at < n; at += KEEP) {
         const i64 m = n - at < KEEP ? n - at : KEEP;
         FOR_SIMD(k) tops[k] = top;
+        FOR_SIMD(k) chunk[k] = 0;
         LOCAL_NAME(stage)(keep, x + at, m, tops);
-        LOCAL_NAME(exponentials)(keep, m, top, sums);
+        LOCAL_NAME(exponentials)(keep, m, top, chunk);
+        FOR_SIMD(k) sums[k] += chunk[k];
         if (!LOG) FOR_LANES(j, m) hold[at + j] = keep[j];
     }
     const ACC total = LOCAL_NAME(sum_of)(sums);
@@ -216,13 +218,21 @@ WORD void LOCAL_NAME(tile_exponentials)(ACC *row, i64 pitch, const ACC *top, ACC
 }
 
 // again: the row holds x, not exponentials.
-WORD void LOCAL_NAME(tile_finish)(ACC *row, i64 pitch, const ACC *top, const ACC *rest, bool again)
+WORD void LOCAL_NAME(tile_finish)(ACC *row, i64 pitch, const ACC *top, const ACC *rest, int again)
 {
     for (i64 j = 0; j < pitch; j += VEC) {
         if (LOG) FOR_SIMD(k) row[j + k] = row[j + k] - top[j + k] - rest[j + k];
         else if (again) FOR_SIMD(k) row[j + k] = k_exp_below(row[j + k] - top[j + k]) * rest[j + k];
         else FOR_SIMD(k) row[j + k] *= rest[j + k];
     }
+}
+
+// Sums down a column go in two levels: runs of SUM_RUN rows, then those. One running sum of thousands loses digits.
+#define SUM_RUN 64
+WORD void LOCAL_NAME(end_run)(ACC *sum, ACC *run, i64 pitch)
+{
+    FOR_LANES(j, pitch) sum[j] += run[j];
+    FOR_LANES(j, pitch) run[j] = 0;
 }
 
 // A tile that fits the buffer stays there (step is its pitch); else its rows take turns in it, staged each time.
@@ -234,9 +244,10 @@ WORD void LOCAL_NAME(columns)(const softmax_args *a, i64 group)
     T *y = (T *)a->out + outer * a->size * a->inner + first;
     LOCAL(ACC, top, SOFTMAX_TILE);
     LOCAL(ACC, rest, SOFTMAX_TILE);
+    LOCAL(ACC, run, SOFTMAX_TILE);
     LOCAL(ACC, keep, KEEP);
     const i64 pitch = (width + VEC - 1) / VEC * VEC, step = pitch * a->size <= KEEP ? pitch : 0;
-    FOR_LANES(j, pitch) top[j] = LOWEST, rest[j] = 0;
+    FOR_LANES(j, pitch) top[j] = LOWEST, rest[j] = run[j] = 0;
     for (i64 d = 0; d < a->size; ++d) {
         ACC *const row = keep + d * step;
         LOCAL_NAME(stage_tile)(row, x + d * a->x_size, width, pitch);
@@ -245,13 +256,15 @@ WORD void LOCAL_NAME(columns)(const softmax_args *a, i64 group)
     for (i64 d = 0; d < a->size; ++d) {
         ACC *const row = keep + d * step;
         if (!step) LOCAL_NAME(stage_tile)(row, x + d * a->x_size, width, pitch);
-        LOCAL_NAME(tile_exponentials)(row, pitch, top, rest);
+        LOCAL_NAME(tile_exponentials)(row, pitch, top, run);
+        if (d % SUM_RUN == SUM_RUN - 1) LOCAL_NAME(end_run)(rest, run, pitch);
         if (!LOG && IN_PLACE && !step) LOCAL_NAME(store_tile)(y + d * a->inner, row, width);
     }
+    LOCAL_NAME(end_run)(rest, run, pitch);
     FOR_LANES(j, pitch) rest[j] = LOG ? k_log(rest[j]) : 1 / rest[j];
     for (i64 d = 0; d < a->size; ++d) {
         ACC *const row = keep + d * step;
-        const bool from_y = !LOG && IN_PLACE;
+        const int from_y = !LOG && IN_PLACE;
         if (!step && from_y) LOCAL_NAME(stage_tile)(row, y + d * a->inner, width, pitch);
         if (!step && !from_y) LOCAL_NAME(stage_tile)(row, x + d * a->x_size, width, pitch);
         LOCAL_NAME(tile_finish)(row, pitch, top, rest, !step && !from_y);
@@ -267,11 +280,14 @@ WORD void LOCAL_NAME(columns_backward)(const softmax_args *a, i64 group)
     const T *y = (const T *)a->x + at, *g = (const T *)a->grad + at;
     T *out = (T *)a->out + at;
     LOCAL(ACC, sum, SOFTMAX_TILE);
-    FOR_LANES(j, width) sum[j] = 0;
+    LOCAL(ACC, run, SOFTMAX_TILE);
+    FOR_LANES(j, width) sum[j] = run[j] = 0;
     for (i64 d = 0; d < a->size; ++d) {
         const T *const gd = g + d * a->inner, *const yd = y + d * a->inner;
-        FOR_LANES(j, width) sum[j] += TERM(gd[j], yd[j]);
+        FOR_LANES(j, width) run[j] += TERM(gd[j], yd[j]);
+        if (d % SUM_RUN == SUM_RUN - 1) LOCAL_NAME(end_run)(sum, run, width);
     }
+    LOCAL_NAME(end_run)(sum, run, width);
     for (i64 d = 0; d < a->size; ++d) {
         const T *const gd = g + d * a->inner, *const yd = y + d * a->inner;
         T *const to = out + d * a->inner;
@@ -366,3 +382,4 @@ KERNEL(softmax_args, a)
 #undef KEEP
 #undef IN_PLACE
 #undef TERM
+#undef SUM_RUN
