@@ -231,6 +231,7 @@ static carat_status run_backward(carat_frame *call)
     loss_args a = { .x = NULL };
     CARAT_TRY(read_arguments(call, 1, &in, &a));
     CARAT_TRY(check_gradient(call, &in, &a));
+    if (in.x->ndim == 4 && !carat_is_contiguous(in.x)) return carat_step_aside("strides"); // ATen refuses some of these
     CARAT_TRY(check_output(call, 0, &in, in.x->ndim, in.x->shape));
     CARAT_TRY(find(call, in.dtype, NLL_BACKWARD));
     carat_output out;

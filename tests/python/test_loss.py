@@ -46,6 +46,8 @@ def test_nll(dtype):
         name = "nll_loss2d" if len(shape) == 4 else "nll_loss"
         args = [x, target, weight, reduction, ignore]
         out, total = check(f"{name}_forward", getattr(aten, f"{name}_forward"), args, dtype)
+        if strided and len(shape) == 4:
+            continue  # ATen refuses the gradient of most of these
         total = getattr(aten, f"{name}_forward")(*args)[1]
         grad = torch.randn(out.shape).to(dtype)
         check(f"{name}_backward", getattr(aten, f"{name}_backward"), [grad, *args, total], dtype)

@@ -24,6 +24,13 @@ LAYOUTS = {
 }
 
 
+def cases():
+    """Every shape contiguous, the moderate ones in every layout."""
+    for (shape, dim), (name, layout) in itertools.product(SHAPES, LAYOUTS.items()):
+        if name == "contiguous" or torch.Size(shape).numel() < 5000:
+            yield (shape, dim), layout
+
+
 def served(*names):
     stats = carat.stats()
     return sum(stats[n].calls for n in names if n in stats)
@@ -38,10 +45,11 @@ def check(call, reference, dtype, names):
     assert got.dtype == want.dtype and got.shape == want.shape and got.stride() == want.stride()
     exact = reference()
     finite = exact.isfinite()
-    torch.testing.assert_close(got.double(), exact, atol=TOLERANCE[dtype], rtol=TOLERANCE[dtype], equal_nan=True)
+    assert torch.equal(got.isfinite(), finite)
     if finite.any():  # no further from the truth than ATen, but for a rounding
         worst = (want.double() - exact)[finite].abs().max()
-        assert (got.double() - exact)[finite].abs().max() <= 1.5 * worst + TOLERANCE[dtype] / 2
+        error = (got.double() - exact)[finite].abs().max()
+        assert error <= 1.2 * worst + TOLERANCE[dtype] * exact[finite].abs().max().clamp(max=1), (error, worst)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -49,7 +57,7 @@ def check(call, reference, dtype, names):
 def test_forward(dtype, log):
     torch.manual_seed(0)
     op, exact = (torch.ops.aten._log_softmax, torch.log_softmax) if log else (torch.ops.aten._softmax, torch.softmax)
-    for (shape, dim), (name, layout) in itertools.product(SHAPES, LAYOUTS.items()):
+    for (shape, dim), layout in cases():
         x = layout((torch.randn(shape, dtype=torch.float64) * 4).to(dtype))
         check(lambda: op(x, dim, False), lambda: exact(x.double(), dim), dtype, ["_log_softmax" if log else "_softmax"])
 
@@ -60,7 +68,7 @@ def test_backward(dtype, log):
     torch.manual_seed(0)
     name = "_log_softmax_backward_data" if log else "_softmax_backward_data"
     op = getattr(torch.ops.aten, name)
-    for (shape, dim), (_, layout) in itertools.product(SHAPES, LAYOUTS.items()):
+    for (shape, dim), layout in cases():
         y = (torch.log_softmax if log else torch.softmax)(torch.randn(shape, dtype=torch.float64) * 2, dim).to(dtype)
         y, g = layout(y), layout(torch.randn(shape, dtype=torch.float64).to(dtype))
         check(lambda: op(g, y, dim, dtype), lambda: op(g.double(), y.double(), dim, torch.float64), dtype, [name])
