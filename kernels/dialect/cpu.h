@@ -146,5 +146,6 @@ WORD f16 f16_from_f32(f32 x)
 }
 
 #include "arithmetic.h"
+#include "cpu_vector.h"
 
 #endif
