@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// Matrix products for other families: C = beta * input + alpha * A B on views by strides.
+#ifndef CARAT_OPS_MATMUL_H
+#define CARAT_OPS_MATMUL_H
+
+#include "core/kernel_types.h"
+#include "core/tensor.h"
+#include "matmul_args.h"
+
+typedef struct carat_matmul {
+    carat_dtype dtype; // of all four
+    int64_t batch, m, n, k;
+    matmul_view a, b, c, input; // input.data NULL: none, and beta does not matter
+    carat_scalar alpha, beta;
+} carat_matmul;
+
+// Whether there are kernels for a dtype; steps aside if not. To be asked before an output is made.
+carat_status carat_matmul_check(const carat_frame *call, carat_dtype dtype);
+// Runs a product. C may be the input, but overlaps neither factor.
+carat_status carat_matmul_launch(const carat_frame *call, const carat_matmul *product);
+
+// ---- between the family's parts
+
+// The register tile of a target for sums of a dtype, and the depth of a pass.
+typedef struct carat_matmul_tile {
+    int lanes, rows, vectors, depth;
+} carat_matmul_tile;
+carat_matmul_tile carat_matmul_tile_of(const carat_target *target, carat_dtype sums);
+carat_dtype carat_matmul_sums(carat_dtype dtype); // the dtype of sums over products of a dtype
+carat_key carat_matmul_key(carat_dtype dtype, bool thin);
+void carat_matmul_describe(const carat_key *key, const carat_target *target, carat_defines *defines);
+void carat_matmul_enumerate(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg);
+void carat_matvec_enumerate(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg);
+
+#endif

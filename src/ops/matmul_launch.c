@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+// The plan of a matrix product: which side is left and which right, thin or blocked, block sizes, shares of the threads
+// (see kernels/matmul.k.c and kernels/matvec.k.c for what these mean). Nothing here that depends on the number of threads
+// changes the order of a sum.
+#include "ops/matmul.h"
+
+#include <string.h>
+
+enum {
+    LEFT_BYTES = 192 * 1024,         // a block of A, for an L2 of 256 KiB or more
+    LEFT_ROWS = 1024,                // its rows at most, where k is small
+    BLOCK_COLS = 512,                // columns of C in a step: A is packed once for each
+    PACKED_BYTES = 8 * 1024 * 1024,  // B packed for all threads, to stay in L3
+    STREAMED_BYTES = 512 * 1024,     // B of this size is not worth packing for a few rows
+    DOT_DEPTH = 256,                 // k from which dot products of a few rows pay
+    WORKER_PRODUCTS = 128 * 1024,    // multiply-adds below which a further thread costs more than it brings
+    WORKER_ELEMENTS = 32 * 1024,     // elements of B, where they are streamed
+    THIN_COLS = 64,                  // columns of a step where columns of B are dense
+};
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static int64_t parts(int64_t whole, int64_t part)
+{
+    return (whole + part - 1) / part;
+}
+
+static int64_t round_up(int64_t n, int64_t step)
+{
+    return parts(n, step) * step;
+}
+
+// ---- sides
+
+static matmul_view transposed(matmul_view view)
+{
+    return (matmul_view){ view.data, view.batch, view.col, view.row };
+}
+
+// (A B)^T = B^T A^T
+static void swap_sides(matmul_args *a)
+{
+    const matmul_view left = a->a;
+    const int64_t m = a->m;
+    a->a = transposed(a->b);
+    a->b = transposed(left);
+    a->c = transposed(a->c);
+    a->input = transposed(a->input);
+    a->m = a->n;
+    a->n = m;
+}
+
+// Strides of dimensions of one element mean nothing: gives them values that no fast way trips over.
+static void settle_strides(matmul_args *a)
+{
+    if (a->k == 1) a->a.col = 1;
+    if (a->n == 1 && a->b.row != 1) a->b.col = 1;
+    if (a->k == 1 && a->b.col != 1) a->b.row = 1;
+    if (a->n == 1) a->c.col = a->input.col = 1;
+}
+
+// Whether A's rows are few and B is better streamed than packed.
+static bool is_thin(const matmul_args *a, size_t size)
+{
+    if (a->m > MATVEC_THIN || (a->b.row != 1 && a->b.col != 1)) return false;
+    if (a->m == 1) return true;
+    const int64_t batches = a->b.batch ? a->batch : 1;
+    return batches * a->k * a->n * (int64_t)size >= STREAMED_BYTES && (a->b.row != 1 || a->k >= DOT_DEPTH);
+}
+
+// Turns the product so that it is thin if either way is, else so that C's rows are dense. Whether it is thin.
+static bool choose_sides(matmul_args *a, size_t size, int64_t panel)
+{
+    settle_strides(a);
+    const bool both_vectors = a->m == 1 && a->n == 1;
+    if (a->n < a->m || (both_vectors && a->b.row != 1)) {
+        matmul_args turned = *a;
+        swap_sides(&turned);
+        settle_strides(&turned);
+        if (is_thin(&turned, size)) {
+            *a = turned;
+            return true;
+        }
+    }
+    if (is_thin(a, size)) return true;
+    const bool dense = a->c.col == 1 || a->c.row != 1;
+    if (!dense || (a->n < a->m && 2 * a->n <= panel && a->k >= panel)) { // few columns would leave panels half empty
+        swap_sides(a);
+        settle_strides(a);
+    }
+    return false;
+}
+
+// ---- thin
+
+static carat_status run_thin(const carat_frame *call, matmul_args *a, carat_dtype dtype)
+{
+    const size_t size = carat_dtype_size(dtype);
+    const int64_t cols = a->b.row == 1 ? THIN_COLS : MATVEC_SPAN / a->m;
+    a->block_n = larger(1, smaller(cols, a->n));
+    const int64_t worth = larger(1, a->batch * a->k * a->n / WORKER_ELEMENTS);
+    a->workers = smaller(smaller(carat_thread_count(call), worth), a->batch * parts(a->n, a->block_n));
+    void *scratch = NULL;
+    if (a->b.row == 1 && a->a.col != 1) {
+        a->scratch_stride = round_up(a->m * a->k * (int64_t)size, 64);
+        scratch = a->scratch = carat_alloc((size_t)(a->scratch_stride * a->workers));
+        if (!scratch) return carat_fail(CARAT_OUT_OF_MEMORY, "no memory for %lld elements", (long long)(a->m * a->k));
+    }
+    const carat_key key = carat_matmul_key(dtype, true);
+    const carat_status status = carat_run_kernel(call, &key, a, sizeof *a, a->workers, 1);
+    carat_free(scratch);
+    return status;
+}
+
+// ---- blocked
+
+typedef struct sizes {
+    carat_matmul_tile tile;
+    int64_t panel;   // columns of a panel of B
+    int64_t element; // bytes of T and of ACC
+    int64_t sum;
+} sizes;
+
+// Even passes, even blocks of rows that fit L2, and blocks of columns; then smaller blocks while threads are idle.
+static void choose_blocks(matmul_args *a, const sizes *s, int64_t threads)
+{
+    a->block_k = larger(8, smaller(s->tile.depth, round_up(parts(a->k, larger(1, parts(a->k, s->tile.depth))), 8)));
+    const int64_t rows = smaller(LEFT_ROWS, LEFT_BYTES / s->sum / a->block_k);
+    a->block_m = parts(a->m, parts(a->m, rows));
+    a->block_n = round_up(parts(a->n, parts(a->n, BLOCK_COLS)), s->panel);
+    for (;;) {
+        const int64_t steps = a->batch * parts(a->m, a->block_m) * parts(a->n, a->block_n);
+        if (steps % threads == 0 || steps >= 4 * threads) break;
+        if (a->block_n > 4 * s->panel || (a->block_n > s->panel && a->block_n > a->block_m))
+            a->block_n = round_up(parts(a->block_n, 2), s->panel);
+        else if (a->block_m >= 2 * s->tile.rows)
+            a->block_m = parts(a->block_m, 2);
+        else
+            break;
+    }
+}
+
+static int64_t scratch_bytes(const matmul_args *a, const sizes *s)
+{
+    const int64_t tiles = a->block_k >= a->k ? 1 : parts(a->block_m, s->tile.rows) * (a->block_n / s->panel);
+    const int64_t sums = tiles * s->tile.rows * s->panel;
+    return round_up((s->tile.depth * s->panel + a->block_m * (s->tile.depth + MATMUL_PAD) + sums) * s->sum, 64);
+}
+
+static void *at(const matmul_view *view, const sizes *s, int64_t batch, int64_t col)
+{
+    return view->data ? (char *)view->data + (batch * view->batch + col * view->col) * s->element : NULL;
+}
+
+// Part after part of B: one launch packs it, the next multiplies by it.
+static carat_status run_packed(const carat_frame *call, const carat_key *key, const matmul_args *a, const sizes *s)
+{
+    const int64_t column = parts(a->k, a->block_k) * a->block_k * s->sum; // bytes of a packed column
+    const int64_t fit = larger(a->block_n, PACKED_BYTES / column / a->block_n * a->block_n), cols = smaller(fit, a->n);
+    const int64_t batch_bytes = column * round_up(cols, s->panel);
+    const int64_t batches = cols < a->n ? 1 : larger(1, smaller(a->batch, PACKED_BYTES / batch_bytes));
+    matmul_args part = *a;
+    part.packed = carat_alloc((size_t)(batch_bytes * batches));
+    if (!part.packed) return carat_fail(CARAT_OUT_OF_MEMORY, "no memory to pack %lld bytes", (long long)(batch_bytes * batches));
+    carat_status status = CARAT_OK;
+    for (int64_t batch = 0; batch < a->batch && status == CARAT_OK; batch += batches)
+        for (int64_t col = 0; col < a->n && status == CARAT_OK; col += cols) {
+            part.batch = smaller(batches, a->batch - batch);
+            part.n = smaller(cols, a->n - col);
+            part.a.data = at(&a->a, s, batch, 0);
+            part.b.data = at(&a->b, s, batch, col);
+            part.c.data = at(&a->c, s, batch, col);
+            part.input.data = at(&a->input, s, batch, col);
+            part.packing = 1;
+            status = carat_run_kernel(call, key, &part, sizeof part, part.workers, 1);
+            part.packing = 0;
+            if (status == CARAT_OK) status = carat_run_kernel(call, key, &part, sizeof part, part.workers, 1);
+        }
+    carat_free(part.packed);
+    return status;
+}
+
+static carat_status run_blocked(const carat_frame *call, matmul_args *a, carat_dtype dtype, const sizes *s)
+{
+    const int64_t worth = larger(1, a->batch * a->m * a->n * a->k / WORKER_PRODUCTS);
+    const int64_t threads = smaller(carat_thread_count(call), worth);
+    choose_blocks(a, s, threads);
+    a->workers = smaller(threads, a->batch * parts(a->m, a->block_m) * parts(a->n, a->block_n));
+    a->scratch_stride = scratch_bytes(a, s);
+    a->scratch = carat_alloc((size_t)(a->scratch_stride * a->workers));
+    if (!a->scratch) return carat_fail(CARAT_OUT_OF_MEMORY, "no memory for %lld bytes", (long long)(a->scratch_stride * a->workers));
+    const carat_key key = carat_matmul_key(dtype, false);
+    const bool shared = a->m > a->block_m && a->k > 0;
+    const carat_status status = shared ? run_packed(call, &key, a, s) : carat_run_kernel(call, &key, a, sizeof *a, a->workers, 1);
+    carat_free(a->scratch);
+    return status;
+}
+
+carat_status carat_matmul_launch(const carat_frame *call, const carat_matmul *product)
+{
+    if (product->batch == 0 || product->m == 0 || product->n == 0) return CARAT_OK;
+    const carat_dtype sums = carat_matmul_sums(product->dtype);
+    matmul_args a;
+    memset(&a, 0, sizeof a);
+    a.a = product->a;
+    a.b = product->b;
+    a.c = product->c;
+    a.input = product->input;
+    a.batch = product->batch;
+    a.m = product->m;
+    a.n = product->n;
+    a.k = product->k;
+    carat_scalar_store(product->alpha, sums, a.alpha.bits);
+    carat_scalar_store(product->beta, sums, a.beta.bits);
+    sizes s = { .tile = carat_matmul_tile_of(call->backend->target(call->device), sums) };
+    s.panel = s.tile.lanes * s.tile.vectors;
+    s.element = (int64_t)carat_dtype_size(product->dtype);
+    s.sum = (int64_t)carat_dtype_size(sums);
+    return choose_sides(&a, (size_t)s.element, s.panel) ? run_thin(call, &a, product->dtype) : run_blocked(call, &a, product->dtype, &s);
+}
