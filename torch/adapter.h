@@ -21,7 +21,7 @@ enum Kind : char {
     kScalar = 's', kScalarOpt = 'S', kScalars = 'v',
     kInt = 'i', kIntOpt = 'I', kSymInt = 'y', kSymIntOpt = 'Y',
     kInts = 'a', kIntsOpt = 'A', kSymInts = 'z', kSymIntsOpt = 'Z',
-    kBool = 'b', kBoolOpt = 'B', kBools = 'm',
+    kBool = 'b', kBoolOpt = 'B', kBools = 'm', kPinMemory = 'w', // a bool? that must not be true
     kFloat = 'f', kFloatOpt = 'F', kFloats = 'g', kFloatsOpt = 'G',
     kDtype = 'd', kDtypeOpt = 'D', kString = 'n', kStringOpt = 'N',
     kGenerator = 'r', kGeneratorOpt = 'R', kMemoryFormat = 'h', kMemoryFormatOpt = 'H',

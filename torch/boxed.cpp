@@ -92,6 +92,7 @@ bool pack_value(Call& call, carat_arg& arg, char kind, const c10::IValue& value)
     case kIntOpt: return pack_int(arg, value.toInt());
     case kBool:
     case kBoolOpt: return pack_int(arg, value.toBool());
+    case kPinMemory: return pack_pin_memory(call, arg, value.toBool());
     case kInts:
     case kIntsOpt:
     case kSymInts:

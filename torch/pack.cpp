@@ -54,6 +54,11 @@ bool pack_layout(Call& call, carat_arg& arg, c10::Layout layout)
     return layout == c10::Layout::Strided ? pack_none(arg) : refuse(call, "layout");
 }
 
+bool pack_pin_memory(Call& call, carat_arg& arg, bool pinned)
+{
+    return !pinned ? pack_none(arg) : refuse(call, "pinned memory");
+}
+
 bool pack_device(Call& call, carat_arg& arg, c10::Device device)
 {
     return device.is_cpu() ? pack_none(arg) : refuse(call, "another device");

@@ -36,6 +36,7 @@ char kind_of(const c10::Argument& argument)
     const std::string type = argument.real_type()->str();
     for (const KindOfType& row : kKinds) {
         if (row.type != type) continue;
+        if (row.kind == kBoolOpt && argument.name() == "pin_memory") return kPinMemory;
         if (!written(argument)) return row.kind;
         if (row.kind == kTensor) return kWritten;
         if (row.kind == kTensors) return kTensorsWritten;

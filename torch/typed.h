@@ -40,11 +40,13 @@ ARGUMENT(kSymIntsOpt, c10::OptionalArrayRef<c10::SymInt>)
 ARGUMENT(kBool, bool)
 ARGUMENT(kBoolOpt, std::optional<bool>)
 ARGUMENT(kBools, std::array<bool, 3>)
+ARGUMENT(kPinMemory, std::optional<bool>)
 ARGUMENT(kFloat, double)
 ARGUMENT(kFloatOpt, std::optional<double>)
 ARGUMENT(kDtype, c10::ScalarType)
 ARGUMENT(kDtypeOpt, std::optional<c10::ScalarType>)
 ARGUMENT(kString, std::string_view)
+ARGUMENT(kStringOpt, std::optional<std::string_view>)
 ARGUMENT(kGeneratorOpt, std::optional<at::Generator>)
 ARGUMENT(kMemoryFormatOpt, std::optional<c10::MemoryFormat>)
 ARGUMENT(kLayoutOpt, std::optional<c10::Layout>)
@@ -58,6 +60,7 @@ RESULT('l', std::vector<at::Tensor>)
 RESULT('T', at::Tensor&)
 RESULT('U', std::tuple<at::Tensor&, at::Tensor&>)
 RESULT('V', std::tuple<at::Tensor&, at::Tensor&, at::Tensor&>)
+RESULT('W', std::tuple<at::Tensor&, at::Tensor&, at::Tensor&, at::Tensor&>)
 #undef ARGUMENT
 #undef RESULT
 
@@ -96,6 +99,18 @@ inline bool pack_bools(Call& call, carat_arg& arg, std::array<bool, 3> values)
     return pack_ints(arg, {numbers, values.size()});
 }
 
+inline bool pack_scalars(Call& call, carat_arg& arg, c10::ArrayRef<c10::Scalar> values)
+{
+    carat_scalar* numbers = call.arena.take<carat_scalar>(values.size());
+    for (size_t i = 0; i < values.size(); i++)
+        if (!pack_number(call, numbers[i], values[i])) return false;
+    arg.kind = CARAT_ARG_SCALARS;
+    arg.flags = 0;
+    arg.scalars.items = numbers;
+    arg.scalars.count = static_cast<int64_t>(values.size());
+    return true;
+}
+
 inline bool pack_text(Call& call, carat_arg& arg, std::string_view text)
 {
     char* copy = call.arena.take<char>(text.size() + 1);
@@ -115,6 +130,7 @@ C10_ALWAYS_INLINE bool pack(Call& call, carat_arg& arg, const T& value)
     else if constexpr (K == kTensorsWritten) return pack_tensors<true>(call, arg, value);
     else if constexpr (K == kTensorsOpt) return pack_optional_tensors(call, arg, value);
     else if constexpr (K == kScalar) return pack_scalar(call, arg, value);
+    else if constexpr (K == kScalars) return pack_scalars(call, arg, value);
     else if constexpr (K == kInt || K == kBool) return pack_int(arg, value);
     else if constexpr (K == kSymInt)
         return value.is_heap_allocated() ? refuse(call, "symbolic number") : pack_int(arg, value.as_int_unchecked());
@@ -129,12 +145,13 @@ C10_ALWAYS_INLINE bool pack(Call& call, carat_arg& arg, const T& value)
     else if constexpr (K == kGeneratorOpt) return value.has_value() ? pack_generator(call, arg, *value) : pack_none(arg);
     else if constexpr (K == kMemoryFormatOpt)
         return value.has_value() ? pack_int(arg, static_cast<int64_t>(*value)) : pack_none(arg);
+    else if constexpr (K == kPinMemory) return value.has_value() ? pack_pin_memory(call, arg, *value) : pack_none(arg);
     else if constexpr (K == kLayoutOpt) return value.has_value() ? pack_layout(call, arg, *value) : pack_none(arg);
     else if constexpr (K == kDeviceOpt) return value.has_value() ? pack_device(call, arg, *value) : pack_none(arg);
     else {
         constexpr char required = K == kScalarOpt ? kScalar : K == kIntOpt ? kInt : K == kSymIntOpt ? kSymInt
             : K == kIntsOpt ? kInts : K == kSymIntsOpt ? kSymInts : K == kBoolOpt ? kBool : K == kFloatOpt ? kFloat
-            : kDtype;
+            : K == kStringOpt ? kString : kDtype;
         static_assert(K == kDtypeOpt || required != kDtype, "a Kind without a way to pack it");
         return value.has_value() ? pack<required>(call, arg, *value) : pack_none(arg);
     }
