@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Inputs from PyTorch's own operator database, a deterministic few of them or all."""
+
+import functools
+import itertools
+import warnings
+
+import torch
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from torch.testing._internal import common_methods_invocations as database
+
+DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.int64, torch.int32, torch.uint8, torch.bool,
+          torch.complex64)
+
+# Results that are not determined, or that no backend operator is behind.
+LEFT_OUT = {
+    "empty": "uninitialised", "empty_like": "uninitialised", "empty_strided": "uninitialised", "empty_permuted": "uninitialised",
+    "new_empty": "uninitialised", "new_empty_strided": "uninitialised", "resize_": "uninitialised", "resize_as_": "uninitialised",
+    "jiterator_unary": "needs CUDA", "jiterator_binary": "needs CUDA", "jiterator_2inputs_2outputs": "needs CUDA",
+    "jiterator_4inputs_with_extra_args": "needs CUDA", "jiterator_binary_return_by_ref": "needs CUDA",
+}
+
+
+@functools.cache
+def operators():
+    foreach = itertools.chain(*(getattr(database, name) for name in dir(database)
+                                if name.startswith("foreach_") and name.endswith("_op_db")))
+    return [op for op in (*database.op_db, *foreach) if op.name not in LEFT_OUT]
+
+
+def label(op):
+    return f"{op.name}.{op.variant_test_name}" if op.variant_test_name else op.name
+
+
+def pairs():
+    """(operator, dtype) for every dtype that the operator takes on the CPU."""
+    return [(op, dtype) for op in operators() for dtype in DTYPES if dtype in op.supported_dtypes("cpu")]
+
+
+def spread(items, count):
+    """`count` of them, evenly spread, the first and last included."""
+    items = list(items)
+    if count is None or len(items) <= count:
+        return items
+    return [items[round(i * (len(items) - 1) / (count - 1))] for i in range(count)]
