@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One operator's sample on ATen and on Carat: forward, backward, in place, out=, non-contiguous, with equal outcomes."""
+
+import warnings
+
+import torch
+from torch.utils._pytree import tree_map
+
+import carat
+from compare import Difference, check, leaves
+
+OFF = carat.use(only=[])
+
+
+class Outcome:
+    """A result, or the exception that came instead."""
+
+    def __init__(self, function, seed=0):
+        self.value = self.failure = None
+        torch.manual_seed(seed)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                self.value = function()
+        except Exception as failure:
+            self.failure = failure
+        self.random_state = torch.get_rng_state()
+
+
+def compare(on, off, what, truths=None):
+    if off.failure is not None or on.failure is not None:
+        ours, atens = repr(on.failure), repr(off.failure)
+        if type(on.failure) is not type(off.failure) or str(on.failure) != str(off.failure):
+            raise Difference(f"{what}: {ours}, not {atens}")
+        return
+    check(on.value, off.value, what, truths)
+    if not torch.equal(on.random_state, off.random_state):
+        raise Difference(f"{what}: the random generator is in another state")
+
+
+def run_both(make, what, truths=None):
+    """Compares make()() on both sides: make prepares fresh inputs, its result is what is run. Returns ATen's outcome."""
+    function = make()
+    with OFF:
+        off = Outcome(function)
+    on = Outcome(make())
+    compare(on, off, what, truths)
+    return off
+
+
+def promoted(value):
+    """The same in double precision; None where that could change what is computed."""
+    kinds = {torch.float16: torch.float64, torch.bfloat16: torch.float64, torch.float32: torch.float64,
+             torch.complex64: torch.complex128, torch.complex32: torch.complex128}
+    if torch.is_tensor(value) and value.dtype in kinds:
+        return value.detach().to(kinds[value.dtype]).requires_grad_(value.requires_grad)
+    return kinds.get(value, value) if isinstance(value, torch.dtype) else value
+
+
+def in_double(function, sample):
+    """The truth by ATen: a function without arguments, for check()."""
+    def truths():
+        args = tree_map(promoted, (sample.input, sample.args, sample.kwargs))
+        with OFF:
+            outcome = Outcome(lambda: function(args[0], *args[1], **args[2]))
+        return outcome.value
+    return truths
+
+
+def gradients(op, sample, seeds):
+    """A function that runs forward and backward and gives the gradients of all inputs that want one."""
+    def run():
+        result = op(sample.input, *sample.args, **sample.kwargs)
+        if sample.output_process_fn_grad is not None:
+            result = sample.output_process_fn_grad(result)
+        outputs = [t for t in leaves(result) if torch.is_tensor(t) and t.requires_grad]
+        wanted = [t for t in leaves((sample.input, sample.args, sample.kwargs)) if torch.is_tensor(t) and t.requires_grad]
+        if not outputs or not wanted:
+            return None
+        generator = torch.Generator().manual_seed(seeds)
+        upstream = [torch.randn(t.shape, dtype=t.dtype if t.is_complex() else torch.float32, generator=generator).to(t.dtype)
+                    for t in outputs]
+        return torch.autograd.grad(outputs, wanted, upstream, allow_unused=True)
+    return run
+
+
+def check_forward(op, sample, what):
+    return run_both(lambda: lambda: op(sample.input, *sample.args, **sample.kwargs), what, in_double(op, sample))
+
+
+def check_backward(op, sample, what):
+    def truths():
+        double = type("Sample", (), {})()
+        double.input, double.args, double.kwargs = tree_map(promoted, (sample.input, sample.args, sample.kwargs))
+        double.output_process_fn_grad = sample.output_process_fn_grad
+        with OFF:
+            return Outcome(gradients(op, double, 7)).value
+    run_both(lambda: gradients(op, sample, 7), f"{what} backward", truths)
+
+
+def detached(value):
+    return value.detach().clone() if torch.is_tensor(value) else value
+
+
+def check_inplace(op, sample, what):
+    """On a copy of the input; the result must be that very tensor."""
+    def make():
+        target = tree_map(detached, sample.input)
+
+        def run():
+            result = op.inplace_variant(target, *sample.args, **sample.kwargs)
+            return [target, leaves(result)[0] is leaves(target)[0] if leaves(result) else None]
+        return run
+    run_both(make, f"{what} in place", lambda: [in_double(op, sample)(), True])
+
+
+def outs_like(results, how):
+    """Tensors for out=: as the results are, with holes, or of a wrong size."""
+    def make(t):
+        if how == "strided":
+            return torch.full([*t.shape, 2], 3, dtype=t.dtype)[..., 0]
+        if how == "wrong":
+            return torch.empty([1, *t.shape], dtype=t.dtype).fill_(3)
+        return torch.empty_like(t).fill_(3)
+    return [make(t) for t in results]
+
+
+def check_out(op, sample, result, what, hows):
+    results = leaves(result)
+    if not results or not all(torch.is_tensor(t) and t.layout is torch.strided for t in results):
+        return
+    arguments = tree_map(detached, (sample.input, sample.args, sample.kwargs))
+    for how in hows:
+        def make():
+            outs = outs_like(results, how)
+            given = outs[0] if torch.is_tensor(result) else tuple(outs)
+
+            def run():
+                op(arguments[0], *arguments[1], **arguments[2], out=given)
+                return outs
+            return run
+        run_both(make, f"{what} out= ({how})", lambda: leaves(in_double(op, sample)()))
+
+
+def check_sample(op, sample, what, thorough):
+    """Everything about one sample."""
+    off = check_forward(op, sample, what)
+    wants_gradient = any(torch.is_tensor(t) and t.requires_grad for t in leaves((sample.input, sample.args, sample.kwargs)))
+    if wants_gradient and off.failure is None:
+        check_backward(op, sample, what)
+    if op.inplace_variant is not None and leaves(sample.input):
+        check_inplace(op, sample, what)
+    if getattr(op, "supports_out", False) and off.failure is None:
+        check_out(op, sample, off.value, what, ("same", "strided", "wrong") if thorough else ("same", "strided"))
+
+
+def check_errors(op):
+    """Bad input: the same exception with the same words."""
+    for index, error in enumerate(op.error_inputs("cpu")):
+        sample = error.sample_input
+        run_both(lambda: lambda: op(sample.input, *sample.args, **sample.kwargs), f"{op.name}, error input {index}")

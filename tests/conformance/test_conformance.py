@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every overload that Carat takes over, against ATen, on the samples of PyTorch's own operator database."""
+
+import warnings
+
+import pytest
+import torch
+
+import carat
+import samples
+import served
+import sweep
+from compare import Difference
+
+FEW = 3  # samples of an operator and dtype in the fast sweep
+
+
+@pytest.fixture(scope="module", autouse=True)
+def taken_over(pytestconfig):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        carat.enable(pytestconfig.getoption("only"))
+        carat.stats(reset=True)
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        yield
+        torch.set_num_threads(threads)
+        carat.disable()
+
+
+def samples_of(op, dtype, full):
+    wants_gradient = op.supports_autograd and dtype in op.supported_backward_dtypes("cpu")
+    torch.manual_seed(0)
+    return samples.spread(op.sample_inputs("cpu", dtype, requires_grad=wants_gradient), None if full else FEW)
+
+
+@pytest.mark.parametrize("op, dtype", [pytest.param(op, dtype, id=f"{samples.label(op)}-{str(dtype)[6:]}")
+                                       for op, dtype in samples.pairs()])
+def test_operator(op, dtype, pytestconfig):
+    full = pytestconfig.getoption("full")
+    differences = []
+    for index, sample in enumerate(samples_of(op, dtype, full)):
+        variants = [("", sample)]
+        if full or index == 1:
+            variants.append((" non-contiguous", sample.noncontiguous()))
+        for name, variant in variants:
+            try:
+                sweep.check_sample(op, variant, f"{samples.label(op)} sample {index}{name}", full)
+            except Difference as difference:
+                differences.append(f"{difference}\n{sample.summary()[:1000]}")
+    served.record()
+    assert not differences, "\n\n".join(differences[:3])
+
+
+@pytest.mark.parametrize("op", [pytest.param(op, id=samples.label(op)) for op in samples.operators()
+                                if op.error_inputs_func is not None])
+def test_error_inputs(op):
+    sweep.check_errors(op)
+    served.record()
