@@ -51,7 +51,8 @@ KERNEL(create_args, a)
 #if WHOLE
     FOR_LANES(i, n) out[i] = (T)(a->whole_start + (first + i) * a->whole_step);
 #else
-    FOR_LANES(i, n) out[i] = CAT(store_, T)(a->start + (f64)(first + i) * a->step);
+    const f64 start = a->start + (f64)first * a->step, step = a->step;
+    FOR_LANES(i, n) out[i] = CAT(store_, T)(start + (f64)(i32)i * step);
 #endif
 #elif defined LINSPACE
     T *const out = (T *)a->out + first;

@@ -53,7 +53,16 @@ WORD void LOCAL_NAME(whole)(const index_args *a, T *to, const T *from, i64 n)
 {
     ALPHA
     const i64 ts = a->to_stride[0], fs = a->from_stride[0];
+#if ARITHMETIC
     if (ts == 1 && fs == 1) FOR_LANES(i, n) PUT(to[i], from[i]);
+#else
+    if (ts == 1 && fs == 1) {
+        const i64 line = 64 / (i64)sizeof(T);
+        i64 i = 0;
+        SCALAR_LOOP for (; i + line <= n; i += line) copy_block(to + i, from + i, 64);
+        SCALAR_LOOP for (; i < n; ++i) to[i] = from[i];
+    }
+#endif
     else if (ts == 1 && fs == 0) FOR_LANES(i, n) PUT(to[i], from[0]);
     else SCALAR_LOOP for (i64 i = 0; i < n; ++i) PUT(to[i * ts], from[i * fs]);
 }

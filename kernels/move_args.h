@@ -24,4 +24,12 @@ typedef struct move_args {
     move_part part[MOVE_PARTS];
 } move_args;
 
+// to[i...] = from[i...], any strides in words. Dimension 0 is the innermost of `to`; a group owns rows x cols of dimensions 1 and 0.
+typedef struct strided_args {
+    void *to;
+    const void *from;
+    i64 size[MOVE_RANK], to_stride[MOVE_RANK], from_stride[MOVE_RANK]; // sizes are 1 beyond the rank
+    i64 rank, group_rows, group_cols, groups_down, groups_across;
+} strided_args;
+
 #endif

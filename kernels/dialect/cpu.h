@@ -57,6 +57,8 @@ typedef double _Complex c128;
 #define SCALAR_LOOP
 #endif
 #define FOR_LANES(i, n) INDEPENDENT for (i64 i = 0; i < (n); ++i)
+// `bytes` consecutive bytes, a constant.
+#define copy_block(to, from, bytes) memcpy(to, from, bytes)
 // Over the VEC elements of small fixed arrays, which stay in SIMD registers.
 #define FOR_VEC(k) for (int k = 0; k < VEC; ++k)
 // The same where VEC is one SIMD register: kept as a loop until the vectoriser has seen it. Unrolled earlier, it is left

@@ -53,12 +53,6 @@ static carat_status run_fill(carat_frame *call)
     return filled(call, carat_dtype_of(self), self->ndim, self->shape, strides, value);
 }
 
-static carat_status run_zero(carat_frame *call)
-{
-    const carat_tensor *self = carat_tensor_arg(call, 0);
-    return self ? filled(call, carat_dtype_of(self), self->ndim, self->shape, NULL, zero) : carat_step_aside("arguments");
-}
-
 static carat_dtype dtype_arg(const carat_frame *call, int i, carat_dtype missing)
 {
     return i < call->nargs && call->args[i].kind == CARAT_ARG_DTYPE ? (carat_dtype)call->args[i].i : missing;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The index family, writing side: scatter, scatter_add, index_put, index_add, index_copy, index_fill. Every index is
-// checked before anything is written. A functional form writes into a copy of self.
+// checked before a given tensor is written. A functional form writes into a copy of self.
 #include "ops/index_row.h"
-#include "ops/pointwise.h"
+#include "ops/move.h"
 
 #include <string.h>
 
@@ -28,7 +28,8 @@ static carat_status check_writing(const carat_frame *call, const writing *w)
     CARAT_TRY(carat_walk_check(call, &w->walk));
     for (int d = 0; d < w->walk.ndim; ++d)
         if (w->walk.shape[d] == 0) return CARAT_OK;
-    for (int k = 0; k < w->walk.indices; ++k)
+    // A result of our own may be half written when an index turns out bad: it is dropped.
+    for (int k = 0; given && k < w->walk.indices; ++k)
         CARAT_TRY(carat_index_check(w->index[k], w->walk.index[k].size, w->walk.index[k].wraps));
     return CARAT_OK;
 }
@@ -40,7 +41,7 @@ static carat_status run_writing(carat_frame *call, writing *w)
     CARAT_TRY(check_writing(call, w));
     if (w->keeps_layout) carat_like_strides(w->self, strides);
     CARAT_TRY(carat_output_make(call, 0, carat_dtype_of(w->self), w->self->ndim, w->self->shape, w->keeps_layout ? strides : NULL, &out));
-    if (!call->op->in_place && carat_overlap_of(&out.view, w->self) != CARAT_SAME) CARAT_TRY(carat_copy(call, &out.view, w->self));
+    if (!call->op->in_place && carat_overlap_of(&out.view, w->self) != CARAT_SAME) CARAT_TRY(carat_move(call, &out.view, w->self));
     w->walk.to = carat_data(&out.view);
     for (int d = 0; d < w->walk.ndim; ++d) w->walk.to_strides[d] = w->to_dim[d] < 0 ? 0 : out.view.strides[w->to_dim[d]];
     for (int k = 0; k < w->walk.indices; ++k) w->walk.index[k].step = out.view.strides[w->step_dim[k]];

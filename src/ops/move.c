@@ -44,7 +44,7 @@ static carat_status copy_of(carat_frame *call, const carat_tensor *self, carat_d
     const carat_tensor *given = carat_output_given(call, 0);
     if (given && carat_overlap_of(given, self) != CARAT_DISJOINT) return carat_step_aside("output overlaps an input");
     CARAT_TRY(carat_output_make(call, 0, dtype, self->ndim, self->shape, strides, &out));
-    return carat_copy(call, &out.view, self);
+    return carat_move(call, &out.view, self);
 }
 
 carat_status carat_run_clone(carat_frame *call)
@@ -84,7 +84,7 @@ carat_status carat_run_copy(carat_frame *call)
     const carat_overlap overlap = carat_overlap_of(self, from);
     if (overlap == CARAT_SAME) return CARAT_OK;
     if (overlap == CARAT_PARTIAL) return carat_step_aside("output overlaps an input");
-    return carat_copy(call, self, from);
+    return carat_move(call, self, from);
 }
 
 // ---- flip: a copy of a view that runs backwards
@@ -112,7 +112,7 @@ carat_status carat_run_flip(carat_frame *call)
     carat_output out;
     carat_like_strides(self, out_strides);
     CARAT_TRY(carat_output_make(call, 0, carat_dtype_of(self), self->ndim, self->shape, out_strides, &out));
-    return carat_copy(call, &out.view, &from);
+    return carat_move(call, &out.view, &from);
 }
 
 // ---- repeat: every dimension of the result is (repeats, size); self stands still along the repeats
@@ -145,7 +145,7 @@ carat_status carat_run_repeat(carat_frame *call)
     target.shape = source.shape = split;
     target.strides = to;
     source.strides = from;
-    return carat_copy(call, &target, &source);
+    return carat_move(call, &target, &source);
 }
 
 // ---- the family
@@ -165,15 +165,18 @@ static void describe(const carat_key *key, const carat_target *target, carat_def
 {
     (void)target;
     carat_define(defines, "T", "%s", carat_dtype_name((carat_dtype)key->dtypes[0]));
+    carat_define(defines, "BYTES", "%d", (int)carat_dtype_size((carat_dtype)key->dtypes[0]));
+    carat_define(defines, "STRIDED", "%d", key->params[0]);
 }
 
 static void enumerate(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg)
 {
     static const carat_dtype words[] = { CARAT_u8, CARAT_i16, CARAT_i32, CARAT_i64 };
     (void)target;
-    for (int w = 0; w < 4; ++w) {
+    for (int w = 0; w < 8; ++w) {
         carat_key key = { .family = CARAT_FAMILY_move };
-        key.dtypes[0] = (uint8_t)words[w];
+        key.dtypes[0] = (uint8_t)words[w % 4];
+        key.params[0] = w >= 4;
         emit(arg, &key);
     }
 }

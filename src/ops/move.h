@@ -23,6 +23,8 @@ typedef struct carat_stretch {
 carat_status carat_join(const carat_frame *call, const carat_tensor *out, int dim, const carat_stretch *stretches, int64_t count,
                         carat_scalar fill);
 
+// to[...] = from[...], from broadcast to `to`: words where the dtypes agree, else carat_copy. They must not overlap.
+carat_status carat_move(const carat_frame *call, const carat_tensor *to, const carat_tensor *from);
 carat_status carat_fill(const carat_frame *call, const carat_tensor *out, carat_scalar value);
 // A number as ATen's fill_ takes it for a dtype: false where that raises or this library doesn't know.
 bool carat_fill_takes(carat_scalar value, carat_dtype dtype);

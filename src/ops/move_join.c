@@ -136,7 +136,7 @@ static carat_status launch(const carat_frame *call, const carat_tensor *out, int
 
 // ---- joining
 
-// Stretches by launches of carat_copy: for long ones, and for those whose elements aren't consecutive or of out's dtype.
+// Stretches by launches of their own: for long ones, and for those whose elements aren't consecutive or of out's dtype.
 static carat_status copy_stretch(const carat_frame *call, const carat_tensor *out, int dim, const carat_stretch *stretch, int64_t start,
                                  carat_scalar fill)
 {
@@ -147,7 +147,7 @@ static carat_status copy_stretch(const carat_frame *call, const carat_tensor *ou
     part.shape = shape;
     part.data = (char *)carat_data(out) + start * out->strides[dim] * (int64_t)carat_dtype_size(carat_dtype_of(out));
     part.byte_offset = 0;
-    return stretch->view ? carat_copy(call, &part, stretch->view) : carat_fill(call, &part, fill);
+    return stretch->view ? carat_move(call, &part, stretch->view) : carat_fill(call, &part, fill);
 }
 
 static bool by_rows(const carat_tensor *out, int dim, const carat_stretch *stretches, int64_t count, int64_t inner)

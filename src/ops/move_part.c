@@ -108,7 +108,7 @@ carat_status carat_run_slice_backward(carat_frame *call)
     CARAT_TRY(carat_output_make(call, 0, carat_dtype_of(grad), ndim, sizes, NULL, &out));
     CARAT_TRY(carat_fill(call, &out.view, zero));
     const carat_tensor part = slice_of(&out.view, dim, start, length, step, shape, strides);
-    return carat_copy(call, &part, grad);
+    return carat_move(call, &part, grad);
 }
 
 carat_status carat_run_select_backward(carat_frame *call)
@@ -172,7 +172,7 @@ static carat_status on_diagonal(carat_frame *call, const carat_tensor *from, int
     CARAT_TRY(carat_output_make(call, 0, carat_dtype_of(from), ndim, sizes, NULL, &out));
     CARAT_TRY(carat_fill(call, &out.view, zero));
     if (!diagonal_of(&out.view, offset, dim1, dim2, &view, shape, strides)) return CARAT_OK;
-    return carat_copy(call, &view, from);
+    return carat_move(call, &view, from);
 }
 
 carat_status carat_run_diagonal_backward(carat_frame *call)
@@ -238,7 +238,7 @@ carat_status carat_run_constant_pad_nd(carat_frame *call)
     part.shape = inside;
     part.data = (char *)carat_data(&out.view) + offset * (int64_t)carat_dtype_size(dtype);
     part.byte_offset = 0;
-    return carat_copy(call, &part, self);
+    return carat_move(call, &part, self);
 }
 
 // ---- slice_scatter, select_scatter: a copy of self with `src` in a part of it
@@ -252,10 +252,10 @@ static carat_status scatter_part(carat_frame *call, const carat_tensor *self, co
     if (!carat_is_dense(self)) return carat_step_aside("layout");
     carat_like_strides(self, like);
     CARAT_TRY(carat_output_make(call, 0, carat_dtype_of(self), self->ndim, self->shape, like, &out));
-    CARAT_TRY(carat_copy(call, &out.view, self));
+    CARAT_TRY(carat_move(call, &out.view, self));
     if (length == 0) return CARAT_OK;
     const carat_tensor part = slice_of(&out.view, dim, start, length, step, shape, strides);
-    return carat_copy(call, &part, src);
+    return carat_move(call, &part, src);
 }
 
 carat_status carat_run_slice_scatter(carat_frame *call)
