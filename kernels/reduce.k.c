@@ -40,6 +40,8 @@ WORD T_OUT LOCAL_NAME(finish)(const reduce_args *args, T_WIDE a)
 
 // ---- rows
 
+#define BLOCK LOCAL_NAME(block)
+#define BLOCK_MAP LOCAL_NAME(map)
 #include "reduce_block.h"
 
 WORD T_WIDE LOCAL_NAME(row)(const reduce_args *a, const LOCAL_NAME(place) *w, const T_IN *in, T_WIDE *lanes)

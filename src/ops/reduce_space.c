@@ -148,7 +148,7 @@ static void cut_parts(reduce_args *a, int64_t groups)
     }
 }
 
-static void cut(carat_reduce_launch *launch, int64_t outer, int flags)
+static void cut(carat_reduce_launch *launch, int64_t outer)
 {
     reduce_args *a = &launch->args;
     const int64_t work = larger(a->n * a->runs, 1);
@@ -157,7 +157,7 @@ static void cut(carat_reduce_launch *launch, int64_t outer, int flags)
     a->parts = 1;
     a->part_n = a->n;
     a->part_runs = a->runs;
-    if (!(flags & CARAT_REDUCE_WHOLE)) cut_parts(a, outer * a->tiles);
+    cut_parts(a, outer * a->tiles);
     launch->groups = outer * a->tiles * a->parts;
     const int64_t group = larger(larger(smaller(a->part_n, a->n), 1) * larger(smaller(a->part_runs, a->runs), 1) * a->tile, 1);
     launch->grain = larger(THREAD_ELEMENTS / group, 1);
@@ -190,8 +190,8 @@ carat_status carat_reduce_plan(const carat_reduction *reduction, const carat_ten
     }
     a->outputs = a->cols * outer;
     a->by_columns = kept.rank && (!reduced.rank || a->col_in < a->n_in || (a->n < SHORT_ROW && a->n < a->cols));
-    if (a->by_columns && !(flags & (CARAT_REDUCE_WHOLE | CARAT_REDUCE_ORDERED))) fold(a, outer);
-    cut(launch, outer, flags);
+    if (a->by_columns && !(flags & (CARAT_REDUCE_UNFOLDED | CARAT_REDUCE_ORDERED))) fold(a, outer);
+    cut(launch, outer);
     return CARAT_OK;
 }
 

@@ -30,7 +30,7 @@ typedef struct carat_reduce_launch {
 
 enum {
     CARAT_REDUCE_ORDERED = 1, // the reduced elements keep their order and must be one dimension
-    CARAT_REDUCE_WHOLE = 2,   // no parts: the kernel can't join partial results
+    CARAT_REDUCE_UNFOLDED = 2, // narrow columns stay as they are
 };
 // Plans the reduction of `in` to `out` (with or without the reduced dimensions). Steps aside if the rank is too high.
 carat_status carat_reduce_plan(const carat_reduction *reduction, const carat_tensor *out, int flags, carat_reduce_launch *launch);
