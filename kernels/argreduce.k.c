@@ -32,7 +32,7 @@ WORD T_ACC LOCAL_NAME(join)(T_ACC a, T_ACC b) { return a COMPARE b || UNORDERED(
 
 #define BLOCK LOCAL_NAME(block)
 #define BLOCK_MAP LOCAL_NAME(map)
-#include "reduce_block.h"
+#include "reduce_block.c"
 
 WORD int LOCAL_NAME(is)(T_IN element, T_ACC value)
 {

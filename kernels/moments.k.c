@@ -28,10 +28,10 @@ WORD T_ACC LOCAL_NAME(square)(T_IN element, T_ACC mean)
 #define IDENTITY 0
 #define BLOCK LOCAL_NAME(block_sum)
 #define BLOCK_MAP LOCAL_NAME(value)
-#include "reduce_block.h"
+#include "reduce_block.c"
 #define BLOCK LOCAL_NAME(block_squares)
 #define BLOCK_MAP LOCAL_NAME(square)
-#include "reduce_block.h"
+#include "reduce_block.c"
 #undef IDENTITY
 
 // Joins `count` elements of mean `mean` and squares `m2` to those seen before in each of the columns.

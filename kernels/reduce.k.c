@@ -42,7 +42,7 @@ WORD T_OUT LOCAL_NAME(finish)(const reduce_args *args, T_WIDE a)
 
 #define BLOCK LOCAL_NAME(block)
 #define BLOCK_MAP LOCAL_NAME(map)
-#include "reduce_block.h"
+#include "reduce_block.c"
 
 WORD T_WIDE LOCAL_NAME(row)(const reduce_args *a, const LOCAL_NAME(place) *w, const T_IN *in, T_WIDE *lanes)
 {

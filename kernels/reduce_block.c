@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The reduction of a stretch of a row to one number, BLOCK(in, n, stride, p), of BLOCK_MAP(element, p) by
-// LOCAL_NAME(join). The includer defines BLOCK and BLOCK_MAP for each such function.
+// LOCAL_NAME(join). Included once for each such function, whose names the includer defines; no header, for those are taken
+// once only.
 
 // At most REDUCE_BLOCK elements, this lane's share: four vectors of partial results, then one, then single elements. No
 // index but constants into the arrays, or they would live in memory.
