@@ -105,12 +105,17 @@ WORD void LOCAL_NAME(combine)(const reduce_args *a, const LOCAL_NAME(place) *w, 
 {
     const T_ACC *values = (const T_ACC *)a->partial + w->first_output;
     const i64 *indices = (const i64 *)a->partial_second + w->first_output;
-    for (i64 part = 0; part < a->parts; ++part, values += a->outputs, indices += a->outputs)
-        FOR_LANES(c, w->cols) {
-            const int take = part == 0 || LOCAL_NAME(better)(values[c], value[c]);
-            value[c] = take ? values[c] : value[c];
-            index[c] = take ? indices[c] : index[c];
+    FOR_LANES(c, w->cols) value[c] = values[c];
+    FOR_LANES(c, w->cols) index[c] = indices[c];
+    for (i64 part = 1; part < a->parts; ++part) {
+        values += a->outputs;
+        indices += a->outputs;
+        SCALAR_LOOP for (i64 c = lane(); c < w->cols; c += LANES) {
+            if (!LOCAL_NAME(better)(values[c], value[c])) continue;
+            value[c] = values[c];
+            index[c] = indices[c];
         }
+    }
 }
 
 WORD void LOCAL_NAME(emit)(const reduce_args *a, const LOCAL_NAME(place) *w, const T_ACC *value, const i64 *index)
