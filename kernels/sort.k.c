@@ -132,6 +132,31 @@ WORD PAIR_T *LOCAL_NAME(best)(const sort_args *a, const T *in, PAIR_T *pairs, PA
     }
 }
 
+// The same for few: the best so far stay in order, and one that beats the last is inserted.
+WORD void LOCAL_NAME(few)(const sort_args *a, const T *in, PAIR_T *pairs, WORD_T inverted)
+{
+    const i64 step = a->in.step, n = a->length, kept = a->kept;
+    SCALAR_LOOP for (i64 i = 0; i < kept; ++i) pairs[i] = (PAIR_T)PAIR(LOCAL_NAME(key)(in[i * step], inverted), i);
+    LOCAL_NAME(insertion)(pairs, kept);
+    WORD_T worst = KEY(pairs[kept - 1]);
+    for (i64 first = kept; first < n; first += BLOCK) {
+        const i64 block = n - first < BLOCK ? n - first : BLOCK;
+        const T *const from = in + first * step;
+        u32 any = 0;
+        if (step == 1) FOR_LANES(i, block) any |= LOCAL_NAME(key)(from[i], inverted) < worst;
+        else any = 1;
+        if (!any) continue;
+        SCALAR_LOOP for (i64 i = 0; i < block; ++i) {
+            const WORD_T key = LOCAL_NAME(key)(from[i * step], inverted);
+            if (key >= worst) continue;
+            i64 at = kept - 1;
+            for (; at > 0 && KEY(pairs[at - 1]) > key; --at) pairs[at] = pairs[at - 1];
+            pairs[at] = (PAIR_T)PAIR(key, first + i);
+            worst = KEY(pairs[kept - 1]);
+        }
+    }
+}
+
 WORD i64 LOCAL_NAME(offset)(const sort_args *a, const sort_operand *operand, i64 row)
 {
     i64 offset = 0;
@@ -150,7 +175,10 @@ KERNEL(sort_args, a)
     for (i64 row = first; row < last; ++row) {
         const T *const in = (const T *)a->in.data + LOCAL_NAME(offset)(a, &a->in, row);
         PAIR_T *order;
-        if (a->capacity < a->length) {
+        if (a->few) {
+            LOCAL_NAME(few)(a, in, pairs, inverted);
+            order = pairs;
+        } else if (a->capacity < a->length) {
             order = LOCAL_NAME(best)(a, in, pairs, other, inverted);
         } else {
             const i64 step = a->in.step;

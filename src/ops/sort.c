@@ -9,6 +9,8 @@
 enum {
     MOST_GROUPS = 16,       // each has buffers
     THREAD_ELEMENTS = 4096, // sorting is dear
+    FEW = 16,               // that topk keeps in order as it goes
+    SHORT_ROW = 256,        // up to here ATen finds more than FEW as fast
     EXTRA_CANDIDATES = 256, // of topk, beyond twice k: how seldom they are sorted
 };
 
@@ -58,6 +60,7 @@ static carat_status launch(const carat_frame *call, const ordering *o, const car
         a.size[at++] = o->self->shape[d];
         a.rows *= o->self->shape[d];
     }
+    a.few = a.kept <= FEW && 2 * a.kept <= a.length;
     a.capacity = 2 * a.kept + EXTRA_CANDIDATES < a.length ? 2 * a.kept + EXTRA_CANDIDATES : a.length;
     a.group_rows = (a.rows + MOST_GROUPS - 1) / MOST_GROUPS;
     const int64_t groups = (a.rows + a.group_rows - 1) / a.group_rows, work = a.group_rows * a.length;
@@ -109,6 +112,7 @@ static carat_status run_topk(carat_frame *call)
     const ordering o = { .self = self, .dim = carat_wrap_dim(carat_int_arg(call, 2, -1), self->ndim), .kept = carat_int_arg(call, 1, -1),
                          .descending = carat_int_arg(call, 3, 1) };
     if (o.dim < 0 || o.kept < 1 || o.kept > self->shape[o.dim]) return carat_step_aside("k");
+    if (o.kept > FEW && self->shape[o.dim] <= SHORT_ROW && self->shape[o.dim] > SHORT_ROW / 4) return carat_step_aside("short rows");
     return run_ordering(call, &o, NULL);
 }
 
