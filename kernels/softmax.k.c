@@ -8,10 +8,11 @@
 // Three ways through the elements, each a kernel of its own (PART):
 // * rows: inner is 1. A group owns a row. It is staged once, in the arithmetic type and padded with -inf to whole
 //   vectors, into a buffer that stays in L1, where the exponentials are made and summed; so x is read once, y is
-//   written once, and no exponential is computed twice or alone. A row longer than the buffer goes chunk by chunk:
+//   written once, and no exponential is made twice or alone. A row longer than the buffer goes chunk by chunk:
 //   first the maximum, then exponentials (kept in y itself where y has the arithmetic type, else made again).
 // * columns: inner is large. A group owns a tile of columns, whose maxima and sums are vectors; it walks down three
-//   times, and the host makes the tile so narrow that the second and third time find it in L2.
+//   times, and the host makes the tile so narrow that the second and third time find it in L2. The exponentials are
+//   made twice where the tile is larger than the buffer: cheaper than to write and read them.
 // * gathered: short rows or a small inner, where a vector would span many of them. A group transposes a tile of
 //   SOFTMAX_WIDTH rows into its buffer, works on it as on columns, and scatters the result.
 //
@@ -192,38 +193,61 @@ WORD void LOCAL_NAME(rows_backward)(const softmax_args *a, i64 group)
 
 // ---- columns
 
-// A row of a tile, staged and padded to whole vectors, and back. Tiles may be narrow: vectors first, then the rest.
-WORD void LOCAL_NAME(stage_tile)(ACC *row, const T *x, i64 width, i64 pitch)
+// A tile is at least a vector wide. Its last vector reaches back over columns that the one before has too: they have
+// two places in top, rest and keep, and are written twice alike. Cheaper than anything that handles a part of a vector.
+WORD i64 LOCAL_NAME(column_of)(i64 place, i64 width)
 {
-    i64 j = 0;
-    for (; j + VEC <= width; j += VEC) FOR_SIMD(k) row[j + k] = LOAD(x[j + k]);
-    SCALAR_LOOP for (i64 k = j; k < pitch; ++k) row[k] = k < width ? LOAD(x[k]) : 0;
+    return place + VEC <= width ? place : width - VEC;
 }
 
-WORD void LOCAL_NAME(store_tile)(T *y, const ACC *row, i64 width)
+WORD void LOCAL_NAME(vector_maxima)(const T *v, ACC *top)
 {
-    i64 j = 0;
-    for (; j + VEC <= width; j += VEC) FOR_SIMD(k) y[j + k] = STORE(row[j + k]);
-    SCALAR_LOOP for (; j < width; ++j) y[j] = STORE(row[j]);
+    FOR_SIMD(k) {
+        const ACC x = LOAD(v[k]);
+        top[k] = MAX(x, top[k]);
+    }
 }
 
-WORD void LOCAL_NAME(tile_exponentials)(ACC *row, i64 pitch, const ACC *top, ACC *sum)
+// keep takes the exponentials; NULL: they are not kept.
+WORD void LOCAL_NAME(vector_exponentials)(const T *v, const ACC *top, ACC *sum, ACC *keep)
 {
-    for (i64 j = 0; j < pitch; j += VEC)
+    if (keep)
         FOR_SIMD(k) {
-            const ACC e = k_exp_below(row[j + k] - top[j + k]);
-            if (!LOG) row[j + k] = e;
-            sum[j + k] += e;
+            const ACC e = k_exp_below(LOAD(v[k]) - top[k]);
+            keep[k] = e;
+            sum[k] += e;
         }
+    else FOR_SIMD(k) sum[k] += k_exp_below(LOAD(v[k]) - top[k]);
 }
 
-// again: the row holds x, not exponentials.
-WORD void LOCAL_NAME(tile_finish)(ACC *row, i64 pitch, const ACC *top, const ACC *rest, int again)
+WORD void LOCAL_NAME(vector_finish)(T *y, const T *v, const ACC *top, const ACC *rest, const ACC *keep)
 {
-    for (i64 j = 0; j < pitch; j += VEC) {
-        if (LOG) FOR_SIMD(k) row[j + k] = row[j + k] - top[j + k] - rest[j + k];
-        else if (again) FOR_SIMD(k) row[j + k] = k_exp_below(row[j + k] - top[j + k]) * rest[j + k];
-        else FOR_SIMD(k) row[j + k] *= rest[j + k];
+    if (LOG) FOR_SIMD(k) y[k] = STORE(LOAD(v[k]) - top[k] - rest[k]);
+    else if (keep) FOR_SIMD(k) y[k] = STORE(keep[k] * rest[k]);
+    else FOR_SIMD(k) y[k] = STORE(k_exp_below(LOAD(v[k]) - top[k]) * rest[k]);
+}
+
+WORD void LOCAL_NAME(tile_maxima)(const T *x, i64 width, ACC *top)
+{
+    for (i64 j = 0; j < width; j += VEC) LOCAL_NAME(vector_maxima)(x + LOCAL_NAME(column_of)(j, width), top + j);
+}
+
+WORD void LOCAL_NAME(tile_exponentials)(const T *x, i64 width, const ACC *top, ACC *sum, ACC *keep)
+{
+    if (keep)
+        for (i64 j = 0; j < width; j += VEC)
+            LOCAL_NAME(vector_exponentials)(x + LOCAL_NAME(column_of)(j, width), top + j, sum + j, keep + j);
+    else
+        for (i64 j = 0; j < width; j += VEC)
+            LOCAL_NAME(vector_exponentials)(x + LOCAL_NAME(column_of)(j, width), top + j, sum + j, (ACC *)0);
+}
+
+WORD void LOCAL_NAME(tile_finish)(T *y, const T *x, i64 width, const ACC *top, const ACC *rest, const ACC *keep)
+{
+    for (i64 j = 0; j < width; j += VEC) {
+        const i64 c = LOCAL_NAME(column_of)(j, width);
+        if (keep) LOCAL_NAME(vector_finish)(y + c, x + c, top + j, rest + j, keep + j);
+        else LOCAL_NAME(vector_finish)(y + c, x + c, top + j, rest + j, (const ACC *)0);
     }
 }
 
@@ -235,47 +259,36 @@ WORD void LOCAL_NAME(end_run)(ACC *sum, ACC *run, i64 pitch)
     FOR_LANES(j, pitch) run[j] = 0;
 }
 
-// A tile that fits the buffer stays there (step is its pitch); else its rows take turns in it, staged each time.
+// The exponentials of a tile that fits the buffer stay there (step is its pitch); else they are made again.
 WORD void LOCAL_NAME(columns)(const softmax_args *a, i64 group)
 {
-    const i64 outer = group / a->tiles, first = group % a->tiles * a->tile;
-    const i64 width = a->inner - first < a->tile ? a->inner - first : a->tile;
+    const i64 outer = group / a->tiles, tile = group % a->tiles, first = tile * a->inner / a->tiles;
+    const i64 width = (tile + 1) * a->inner / a->tiles - first;
     const T *x = (const T *)a->x + outer * a->x_outer + first;
     T *y = (T *)a->out + outer * a->size * a->inner + first;
     LOCAL(ACC, top, SOFTMAX_TILE);
     LOCAL(ACC, rest, SOFTMAX_TILE);
     LOCAL(ACC, run, SOFTMAX_TILE);
     LOCAL(ACC, keep, KEEP);
-    const i64 pitch = (width + VEC - 1) / VEC * VEC, step = pitch * a->size <= KEEP ? pitch : 0;
-    FOR_LANES(j, pitch) top[j] = LOWEST, rest[j] = run[j] = 0;
+    const i64 pitch = (width + VEC - 1) / VEC * VEC;
+    const int kept = !LOG && pitch * a->size <= KEEP;
+    FOR_LANES(j, pitch) top[j] = LOWEST;
+    FOR_LANES(j, pitch) rest[j] = run[j] = 0;
+    for (i64 d = 0; d < a->size; ++d) LOCAL_NAME(tile_maxima)(x + d * a->x_size, width, top);
     for (i64 d = 0; d < a->size; ++d) {
-        ACC *const row = keep + d * step;
-        LOCAL_NAME(stage_tile)(row, x + d * a->x_size, width, pitch);
-        for (i64 j = 0; j < pitch; j += VEC) FOR_SIMD(k) top[j + k] = MAX(row[j + k], top[j + k]);
-    }
-    for (i64 d = 0; d < a->size; ++d) {
-        ACC *const row = keep + d * step;
-        if (!step) LOCAL_NAME(stage_tile)(row, x + d * a->x_size, width, pitch);
-        LOCAL_NAME(tile_exponentials)(row, pitch, top, run);
+        LOCAL_NAME(tile_exponentials)(x + d * a->x_size, width, top, run, kept ? keep + d * pitch : 0);
         if (d % SUM_RUN == SUM_RUN - 1) LOCAL_NAME(end_run)(rest, run, pitch);
-        if (!LOG && IN_PLACE && !step) LOCAL_NAME(store_tile)(y + d * a->inner, row, width);
     }
     LOCAL_NAME(end_run)(rest, run, pitch);
     FOR_LANES(j, pitch) rest[j] = LOG ? k_log(rest[j]) : 1 / rest[j];
-    for (i64 d = 0; d < a->size; ++d) {
-        ACC *const row = keep + d * step;
-        const int from_y = !LOG && IN_PLACE;
-        if (!step && from_y) LOCAL_NAME(stage_tile)(row, y + d * a->inner, width, pitch);
-        if (!step && !from_y) LOCAL_NAME(stage_tile)(row, x + d * a->x_size, width, pitch);
-        LOCAL_NAME(tile_finish)(row, pitch, top, rest, !step && !from_y);
-        LOCAL_NAME(store_tile)(y + d * a->inner, row, width);
-    }
+    for (i64 d = 0; d < a->size; ++d)
+        LOCAL_NAME(tile_finish)(y + d * a->inner, x + d * a->x_size, width, top, rest, kept ? keep + d * pitch : 0);
 }
 
 WORD void LOCAL_NAME(columns_backward)(const softmax_args *a, i64 group)
 {
-    const i64 outer = group / a->tiles, first = group % a->tiles * a->tile;
-    const i64 width = a->inner - first < a->tile ? a->inner - first : a->tile;
+    const i64 outer = group / a->tiles, tile = group % a->tiles, first = tile * a->inner / a->tiles;
+    const i64 width = (tile + 1) * a->inner / a->tiles - first;
     const i64 at = outer * a->size * a->inner + first;
     const T *y = (const T *)a->x + at, *g = (const T *)a->grad + at;
     T *out = (T *)a->out + at;
@@ -296,77 +309,101 @@ WORD void LOCAL_NAME(columns_backward)(const softmax_args *a, i64 group)
     }
 }
 
-// ---- gathered: SOFTMAX_WIDTH rows at a time, row p of the group at (p / inner, p % inner)
+// ---- gathered: up to SOFTMAX_WIDTH rows at a time, row p of the group at (p / inner, p % inner)
+
+typedef struct LOCAL_NAME(batch) {
+    i64 first, count; // rows of the group
+    i64 width;        // count, rounded up to whole vectors
+} LOCAL_NAME(batch);
+
+WORD LOCAL_NAME(batch) LOCAL_NAME(batch_of)(const softmax_args *a, i64 group)
+{
+    LOCAL_NAME(batch) b;
+    const i64 rows = a->outer * a->inner;
+    b.first = group * SOFTMAX_WIDTH;
+    b.count = rows - b.first < SOFTMAX_WIDTH ? rows - b.first : SOFTMAX_WIDTH;
+    b.width = (b.count + VEC - 1) / VEC * VEC;
+    return b;
+}
 
 WORD i64 LOCAL_NAME(place)(const softmax_args *a, i64 p, i64 outer_stride)
 {
     return a->inner == 1 ? p * outer_stride : p / a->inner * outer_stride + p % a->inner;
 }
 
-// A last group with fewer rows repeats the last one, so that every loop over columns has a constant length.
-WORD void LOCAL_NAME(gather)(const softmax_args *a, ACC *keep, const T *x, i64 first, i64 count, i64 outer_stride, i64 stride)
+// What fills up the last vector repeats the last row.
+WORD void LOCAL_NAME(gather)(const softmax_args *a, ACC *keep, const T *x, LOCAL_NAME(batch) b, i64 outer_stride, i64 stride)
 {
-    SCALAR_LOOP for (i64 p = 0; p < SOFTMAX_WIDTH; ++p) {
-        const T *from = x + LOCAL_NAME(place)(a, first + (p < count ? p : count - 1), outer_stride);
+    SCALAR_LOOP for (i64 p = 0; p < b.width; ++p) {
+        const T *from = x + LOCAL_NAME(place)(a, b.first + (p < b.count ? p : b.count - 1), outer_stride);
         SCALAR_LOOP for (i64 d = 0; d < a->size; ++d) keep[d * SOFTMAX_WIDTH + p] = LOAD(from[d * stride]);
     }
 }
 
-WORD void LOCAL_NAME(scatter)(const softmax_args *a, T *y, const ACC *keep, i64 first, i64 count)
+WORD void LOCAL_NAME(scatter)(const softmax_args *a, T *y, const ACC *keep, LOCAL_NAME(batch) b)
 {
-    SCALAR_LOOP for (i64 p = 0; p < count; ++p) {
-        T *to = y + LOCAL_NAME(place)(a, first + p, a->size * a->inner);
+    SCALAR_LOOP for (i64 p = 0; p < b.count; ++p) {
+        T *to = y + LOCAL_NAME(place)(a, b.first + p, a->size * a->inner);
         SCALAR_LOOP for (i64 d = 0; d < a->size; ++d) to[d * a->inner] = STORE(keep[d * SOFTMAX_WIDTH + p]);
+    }
+}
+
+// The softmaxes of one vector of rows, in place.
+WORD void LOCAL_NAME(gathered_vector)(ACC *keep, i64 size)
+{
+    ACC top[VEC], rest[VEC];
+    FOR_SIMD(k) top[k] = keep[k];
+    FOR_SIMD(k) rest[k] = 0;
+    for (i64 d = 1; d < size; ++d) FOR_SIMD(k) top[k] = MAX(keep[d * SOFTMAX_WIDTH + k], top[k]);
+    for (i64 d = 0; d < size; ++d) {
+        ACC *const at = keep + d * SOFTMAX_WIDTH;
+        FOR_SIMD(k) {
+            const ACC e = k_exp_below(at[k] - top[k]);
+            if (!LOG) at[k] = e;
+            rest[k] += e;
+        }
+    }
+    FOR_SIMD(k) rest[k] = LOG ? k_log(rest[k]) : 1 / rest[k];
+    for (i64 d = 0; d < size; ++d) {
+        ACC *const at = keep + d * SOFTMAX_WIDTH;
+        FOR_SIMD(k) at[k] = LOG ? at[k] - top[k] - rest[k] : at[k] * rest[k];
     }
 }
 
 WORD void LOCAL_NAME(gathered)(const softmax_args *a, i64 group)
 {
-    const i64 first = group * SOFTMAX_WIDTH, rows = a->outer * a->inner;
-    const i64 count = rows - first < SOFTMAX_WIDTH ? rows - first : SOFTMAX_WIDTH;
+    const LOCAL_NAME(batch) b = LOCAL_NAME(batch_of)(a, group);
     LOCAL(ACC, keep, KEEP);
-    LOCAL(ACC, top, SOFTMAX_WIDTH);
-    LOCAL(ACC, rest, SOFTMAX_WIDTH);
-    LOCAL_NAME(gather)(a, keep, (const T *)a->x, first, count, a->x_outer, a->x_size);
-    FOR_LANES(j, SOFTMAX_WIDTH) top[j] = keep[j], rest[j] = 0;
-    for (i64 d = 1; d < a->size; ++d)
-        FOR_LANES(j, SOFTMAX_WIDTH) top[j] = MAX(keep[d * SOFTMAX_WIDTH + j], top[j]);
-    for (i64 d = 0; d < a->size; ++d) {
-        ACC *const at = keep + d * SOFTMAX_WIDTH;
-        FOR_LANES(j, SOFTMAX_WIDTH) {
-            const ACC e = k_exp_below(at[j] - top[j]);
-            if (!LOG) at[j] = e;
-            rest[j] += e;
-        }
+    LOCAL_NAME(gather)(a, keep, (const T *)a->x, b, a->x_outer, a->x_size);
+    for (i64 j = 0; j < b.width; j += VEC) LOCAL_NAME(gathered_vector)(keep + j, a->size);
+    LOCAL_NAME(scatter)(a, (T *)a->out, keep, b);
+}
+
+WORD void LOCAL_NAME(gathered_gradient)(ACC *keep, const ACC *grad, i64 size)
+{
+    ACC sum[VEC];
+    FOR_SIMD(k) sum[k] = 0;
+    for (i64 d = 0; d < size; ++d) {
+        const ACC *const y = keep + d * SOFTMAX_WIDTH, *const g = grad + d * SOFTMAX_WIDTH;
+        FOR_SIMD(k) sum[k] += LOG ? g[k] : g[k] * y[k];
     }
-    FOR_LANES(j, SOFTMAX_WIDTH) rest[j] = LOG ? k_log(rest[j]) : 1 / rest[j];
-    for (i64 d = 0; d < a->size; ++d) {
-        ACC *const at = keep + d * SOFTMAX_WIDTH;
-        FOR_LANES(j, SOFTMAX_WIDTH) at[j] = LOG ? at[j] - top[j] - rest[j] : at[j] * rest[j];
+    for (i64 d = 0; d < size; ++d) {
+        const ACC *const g = grad + d * SOFTMAX_WIDTH;
+        ACC *const y = keep + d * SOFTMAX_WIDTH;
+        FOR_SIMD(k) y[k] = LOG ? g[k] - k_exp(y[k]) * sum[k] : (g[k] - sum[k]) * y[k];
     }
-    LOCAL_NAME(scatter)(a, (T *)a->out, keep, first, count);
 }
 
 WORD void LOCAL_NAME(gathered_backward)(const softmax_args *a, i64 group)
 {
-    const i64 first = group * SOFTMAX_WIDTH, rows = a->outer * a->inner, outer_stride = a->size * a->inner;
-    const i64 count = rows - first < SOFTMAX_WIDTH ? rows - first : SOFTMAX_WIDTH;
+    const LOCAL_NAME(batch) b = LOCAL_NAME(batch_of)(a, group);
+    const i64 outer_stride = a->size * a->inner;
     LOCAL(ACC, keep, KEEP);
     LOCAL(ACC, grad, KEEP);
-    LOCAL(ACC, sum, SOFTMAX_WIDTH);
-    LOCAL_NAME(gather)(a, keep, (const T *)a->x, first, count, outer_stride, a->inner);
-    LOCAL_NAME(gather)(a, grad, (const T *)a->grad, first, count, outer_stride, a->inner);
-    FOR_LANES(j, SOFTMAX_WIDTH) sum[j] = 0;
-    for (i64 d = 0; d < a->size; ++d) {
-        const ACC *const y = keep + d * SOFTMAX_WIDTH, *const g = grad + d * SOFTMAX_WIDTH;
-        FOR_LANES(j, SOFTMAX_WIDTH) sum[j] += LOG ? g[j] : g[j] * y[j];
-    }
-    for (i64 d = 0; d < a->size; ++d) {
-        const ACC *const g = grad + d * SOFTMAX_WIDTH;
-        ACC *const y = keep + d * SOFTMAX_WIDTH;
-        FOR_LANES(j, SOFTMAX_WIDTH) y[j] = LOG ? g[j] - k_exp(y[j]) * sum[j] : (g[j] - sum[j]) * y[j];
-    }
-    LOCAL_NAME(scatter)(a, (T *)a->out, keep, first, count);
+    LOCAL_NAME(gather)(a, keep, (const T *)a->x, b, outer_stride, a->inner);
+    LOCAL_NAME(gather)(a, grad, (const T *)a->grad, b, outer_stride, a->inner);
+    for (i64 j = 0; j < b.width; j += VEC) LOCAL_NAME(gathered_gradient)(keep + j, grad + j, a->size);
+    LOCAL_NAME(scatter)(a, (T *)a->out, keep, b);
 }
 
 KERNEL(softmax_args, a)

@@ -18,7 +18,7 @@ typedef struct softmax_args {
     i64 outer, size, inner;
     i64 x_outer, x_size; // strides of x; its inner stride is 1
     i64 group_rows;      // rows of a group (rows)
-    i64 tile, tiles;     // columns of a group, groups that an outer index has (columns)
+    i64 tiles;           // groups that an outer index has (columns)
 } softmax_args;
 
 #endif

@@ -63,9 +63,10 @@ enum {
     THREAD_ELEMENTS = 8192, // below this a second thread costs more than it brings
     TILE_BYTES = 262144,    // of a tile of columns: half of a usual L2 cache
     NARROW_TILE = 32,
-    SHORT_ROW = 24,         // rows up to this length go through `gathered`
+    SHORT_ROW = 12,         // rows up to this length go through `gathered`
     SHORT_LOG_ROW = 48,     // a logarithm a row weighs more
-    NARROW = 8,             // an inner size below which columns don't fill vectors
+    NARROW = 8,             // backward: an inner size below which columns don't fill vectors
+    WIDEST_VECTOR = 16,     // forward: the least width of a tile
     GATHERED_INNER = 32,    // forward: `gathered` up to this inner size, where the tile fits
 };
 
@@ -108,14 +109,21 @@ static part choose_part(const softmax_row *row, const softmax_args *a, carat_dty
     return gathers && a->inner < (row->backward ? NARROW : GATHERED_INNER) ? GATHERED : COLUMNS;
 }
 
+// Below this inner size ATen's forward pass is as fast where columns are walked: conversions and logarithms weigh more.
+static int64_t least_inner(const softmax_row *row, carat_dtype dtype)
+{
+    return row->log || carat_dtype_in(dtype, CARAT_HALVES) ? 4 * WIDEST_VECTOR : WIDEST_VECTOR;
+}
+
 // The number of groups; sets what they share out.
 static int64_t choose_groups(const carat_frame *call, softmax_args *a, part through, carat_dtype dtype, bool needs_scratch)
 {
     if (through == GATHERED) return (a->outer * a->inner + SOFTMAX_WIDTH - 1) / SOFTMAX_WIDTH;
     if (through == COLUMNS) {
         int64_t tile = TILE_BYTES / (a->size * (int64_t)carat_dtype_size(dtype)) / NARROW_TILE * NARROW_TILE;
+        const int64_t kept = SOFTMAX_BUFFER / (a->size * (int64_t)carat_dtype_size(carat_compute_dtype(dtype))) / WIDEST_VECTOR * WIDEST_VECTOR;
+        if (kept >= NARROW_TILE && tile > kept) tile = kept; // its exponentials stay in the buffer
         tile = tile < NARROW_TILE ? NARROW_TILE : tile > SOFTMAX_TILE ? SOFTMAX_TILE : tile;
-        a->tile = tile;
         a->tiles = (a->inner + tile - 1) / tile;
         return a->outer * a->tiles;
     }
@@ -177,6 +185,7 @@ static carat_status run_forward(carat_frame *call, int row)
     softmax_args a = { .x = NULL };
     shape_call(&a, x, dim);
     const carat_key key = make_key(row, carat_dtype_of(x), choose_part(&rows[row], &a, carat_dtype_of(x)));
+    if (key.params[0] == COLUMNS && a.inner < least_inner(&rows[row], carat_dtype_of(x))) return carat_step_aside("narrow columns");
     carat_kernel kernel;
     CARAT_TRY(carat_kernel_get(call->backend, call->device, &key, &kernel));
     carat_operand from = { .view = *x };
