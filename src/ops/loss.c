@@ -66,6 +66,9 @@ static carat_status launch(const carat_frame *call, carat_dtype dtype, part of, 
     return carat_run_kernel(call, &key, a, sizeof *a, groups, 1 + THREAD_ELEMENTS / (elements + 1));
 }
 
+// Calls that are all look-ups and no memory traffic: ATen is as fast.
+enum { MANY_TARGETS = 768, FEW_CLASSES = 64 };
+
 // ---- the operands that forward and backward share
 
 typedef struct operands {
@@ -184,6 +187,7 @@ static carat_status run_forward(carat_frame *call)
     const int ndim = a.reduction == LOSS_NONE ? in.target->ndim : 0;
     CARAT_TRY(check_output(call, 0, &in, ndim, in.target->shape));
     CARAT_TRY(check_output(call, 1, &in, 0, NULL));
+    if (a.batch * a.plane > MANY_TARGETS) return carat_step_aside("many targets");
     CARAT_TRY(find(call, in.dtype, NLL));
     CARAT_TRY(find(call, in.dtype, NLL_FINISH));
     if (in.x->ndim == 1 && a.reduction == LOSS_NONE) a.reduction = LOSS_SUM; // of one, with its weight
@@ -216,7 +220,7 @@ static carat_status check_gradient(const carat_frame *call, const operands *in, 
 
 static int64_t choose_groups(loss_args *a)
 {
-    enum { GROUP_ELEMENTS = 16384 };
+    enum { GROUP_ELEMENTS = 4096 }; // stays in L1 until its targets are set
     const int64_t places = a->plane == 1 ? a->batch : a->plane;
     a->group_size = GROUP_ELEMENTS / a->classes > 1 ? GROUP_ELEMENTS / a->classes : 1;
     if (a->plane > 1 && a->group_size < 64) a->group_size = 64; // whole cache lines of a plane
@@ -230,6 +234,7 @@ static carat_status run_backward(carat_frame *call)
     operands in = { .x = NULL };
     loss_args a = { .x = NULL };
     CARAT_TRY(read_arguments(call, 1, &in, &a));
+    if (a.plane == 1 && a.classes < FEW_CLASSES && a.batch > MANY_TARGETS) return carat_step_aside("many targets");
     CARAT_TRY(check_gradient(call, &in, &a));
     if (in.x->ndim == 4 && !carat_is_contiguous(in.x)) return carat_step_aside("strides"); // ATen refuses some of these
     CARAT_TRY(check_output(call, 0, &in, in.x->ndim, in.x->shape));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // An operand as a kernel wants it: contiguous and of a given dtype. The view of the call where it is that already,
-// else a converted copy.
+// else a converted copy; a large strided operand steps aside.
 #ifndef CARAT_OPS_OPERAND_H
 #define CARAT_OPS_OPERAND_H
 

