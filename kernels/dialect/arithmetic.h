@@ -38,40 +38,49 @@ WORD i64 k_remainder_i64(i64 x, i64 y)
     return r != 0 && (r < 0) != (y < 0) ? r + y : r;
 }
 
-// Floating floor division and remainder as in Python: built on the exact fmod, so that x == floor_div * y + remainder.
-WORD f32 k_remainder_f32(f32 x, f32 y)
+// Floating remainder and floor division as in Python, from the exact fmod, so that x == floor_div * y + remainder.
+WORD f32 k_remainder_of_f32(f32 mod, f32 y) { return mod != 0 && (mod < 0) != (y < 0) ? mod + y : mod; }
+WORD f64 k_remainder_of_f64(f64 mod, f64 y) { return mod != 0 && (mod < 0) != (y < 0) ? mod + y : mod; }
+WORD f32 k_div_floor_of_f32(f32 mod, f32 x, f32 y)
 {
-    const f32 r = k_fmod_f32(x, y);
-    return r != 0 && (r < 0) != (y < 0) ? r + y : r;
-}
-WORD f64 k_remainder_f64(f64 x, f64 y)
-{
-    const f64 r = k_fmod_f64(x, y);
-    return r != 0 && (r < 0) != (y < 0) ? r + y : r;
-}
-WORD f32 k_div_floor_f32(f32 x, f32 y)
-{
-    const f32 mod = k_fmod_f32(x, y);
     const f32 exact = (x - mod) / y - (mod != 0 && (y < 0) != (mod < 0) ? 1.0f : 0.0f);
     const f32 floor = k_floor_f32(exact);
     const f32 nearest = exact - floor > 0.5f ? floor + 1.0f : floor;
-    return y == 0 ? x / y : exact != 0 ? nearest : __builtin_copysignf(0.0f, x / y);
+    return y == 0 ? x / y : exact != 0 ? nearest : k_copysign_f32(0.0f, x / y);
 }
-WORD f64 k_div_floor_f64(f64 x, f64 y)
+WORD f64 k_div_floor_of_f64(f64 mod, f64 x, f64 y)
 {
-    const f64 mod = k_fmod_f64(x, y);
     const f64 exact = (x - mod) / y - (mod != 0 && (y < 0) != (mod < 0) ? 1.0 : 0.0);
     const f64 floor = k_floor_f64(exact);
     const f64 nearest = exact - floor > 0.5 ? floor + 1.0 : floor;
-    return y == 0 ? x / y : exact != 0 ? nearest : __builtin_copysign(0.0, x / y);
+    return y == 0 ? x / y : exact != 0 ? nearest : k_copysign_f64(0.0, x / y);
 }
+WORD f32 k_remainder_f32(f32 x, f32 y) { return k_remainder_of_f32(k_fmod_f32(x, y), y); }
+WORD f64 k_remainder_f64(f64 x, f64 y) { return k_remainder_of_f64(k_fmod_f64(x, y), y); }
+WORD f32 k_div_floor_f32(f32 x, f32 y) { return k_div_floor_of_f32(k_fmod_f32(x, y), x, y); }
+WORD f64 k_div_floor_f64(f64 x, f64 y) { return k_div_floor_of_f64(k_fmod_f64(x, y), x, y); }
 WORD f32 k_div_trunc_f32(f32 x, f32 y) { return k_trunc_f32(x / y); }
 WORD f64 k_div_trunc_f64(f64 x, f64 y) { return k_trunc_f64(x / y); }
 
-#define k_div_floor(x, y) _Generic((x) + (y), f32: k_div_floor_f32, f64: k_div_floor_f64, default: k_div_floor_i64)(x, y)
-#define k_div_trunc(x, y) _Generic((x) + (y), f32: k_div_trunc_f32, f64: k_div_trunc_f64, default: k_div_trunc_i64)(x, y)
-#define k_remainder(x, y) _Generic((x) + (y), f32: k_remainder_f32, f64: k_remainder_f64, default: k_remainder_i64)(x, y)
-#define k_fmod(x, y) _Generic((x) + (y), f32: k_fmod_f32, f64: k_fmod_f64, default: k_fmod_i64)(x, y)
+// The same where fmod's near form is right; integers have one form.
+WORD f32 k_remainder_near_f32(f32 x, f32 y) { return k_remainder_of_f32(k_fmod_near_f32(x, y), y); }
+WORD f64 k_remainder_near_f64(f64 x, f64 y) { return k_remainder_of_f64(k_fmod_near_f64(x, y), y); }
+WORD f32 k_div_floor_near_f32(f32 x, f32 y) { return k_div_floor_of_f32(k_fmod_near_f32(x, y), x, y); }
+WORD f64 k_div_floor_near_f64(f64 x, f64 y) { return k_div_floor_of_f64(k_fmod_near_f64(x, y), x, y); }
+WORD int k_fmod_is_near_i64(i64 x, i64 y) { return (void)x, (void)y, 1; }
+
+#define K_PICK3(x, y, name) _Generic((x) + (y), f32: name##_f32, f64: name##_f64, default: name##_i64)
+#define K_PICK_NEAR(x, y, name) _Generic((x) + (y), f32: name##_near_f32, f64: name##_near_f64, default: name##_i64)
+#undef k_fmod_is_near
+#undef k_fmod_near
+#define k_div_floor(x, y)      K_PICK3(x, y, k_div_floor)(x, y)
+#define k_div_trunc(x, y)      K_PICK3(x, y, k_div_trunc)(x, y)
+#define k_remainder(x, y)      K_PICK3(x, y, k_remainder)(x, y)
+#define k_fmod(x, y)           K_PICK3(x, y, k_fmod)(x, y)
+#define k_fmod_is_near(x, y)   K_PICK3(x, y, k_fmod_is_near)(x, y)
+#define k_fmod_near(x, y)      K_PICK_NEAR(x, y, k_fmod)(x, y)
+#define k_remainder_near(x, y) K_PICK_NEAR(x, y, k_remainder)(x, y)
+#define k_div_floor_near(x, y) K_PICK_NEAR(x, y, k_div_floor)(x, y)
 
 // Shifts by a count outside [0, bits) shift everything out.
 #define k_shift_left(x, y) ((y) < 0 || (y) >= (i64)(8 * sizeof(x)) ? 0 : (u64)(x) << (y))

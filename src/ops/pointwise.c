@@ -8,12 +8,14 @@
 #include <string.h>
 
 static const carat_pointwise_row rows[CARAT_POINTWISE_COUNT] = {
-#define POINTWISE(id, overloads, inputs, rule, dtypes, body, ...) \
-    [CARAT_POINTWISE_##id] = { { #id, overloads, dtypes, NULL }, #body, inputs, rule, __VA_ARGS__ },
+#define POINTWISE(id, overloads, inputs_given, rule_given, dtypes, body_given, ...) \
+    [CARAT_POINTWISE_##id] = { { #id, overloads, dtypes, NULL }, .body = #body_given, .inputs = inputs_given, .rule = rule_given, __VA_ARGS__ },
 #define SCALARS(n, names, ...) .scalars = n, .scalar_names = names, .scalar_defaults = { __VA_ARGS__ }
 #define KINDS(text) .kinds = text
 #define PARAMS(...) .has_params = true, .params = { __VA_ARGS__ }
 #define OPMATH .opmath = true
+#define RAW .raw = true
+#define NEAR(condition, cheaper) .near = #condition, .near_body = #cheaper
 #define SPECIAL(function) .special = function
 #include "pointwise.def"
 #undef POINTWISE

@@ -20,9 +20,25 @@ static carat_key make_key(carat_pointwise_id row, carat_dtype out, carat_dtype i
     return key;
 }
 
+// What a row that only moves elements sees of a dtype: its size.
+static carat_dtype raw_dtype(carat_dtype dtype)
+{
+    switch (carat_dtype_size(dtype)) {
+    case 1: return CARAT_u8;
+    case 2: return CARAT_i16;
+    case 4: return CARAT_i32;
+    case 8: return CARAT_i64;
+    default: return CARAT_c128;
+    }
+}
+
 carat_key carat_pointwise_key(const carat_pointwise *launch, carat_dtype out)
 {
     const carat_pointwise_row *row = carat_pointwise_row_at((int)launch->row);
+    if (row->raw && (launch->row != CARAT_POINTWISE_copy || carat_dtype_of(launch->in[0]) == out)) {
+        const carat_dtype raw = raw_dtype(out);
+        return make_key(launch->row, raw, raw, raw, 0);
+    }
     carat_dtype in = launch->compute;
     unsigned in_compute = 0, all = 0;
     for (int j = 0; j < row->inputs; ++j) {
@@ -60,6 +76,10 @@ void carat_pointwise_describe(const carat_key *key, const carat_target *target, 
         snprintf(name, sizeof name, "C%d", j);
         carat_define(defines, name, "%s", mask ? "b8" : compute);
     }
+    if (row->near) {
+        carat_define(defines, "NEAR", "%s", row->near);
+        carat_define(defines, "NEAR_BODY", "%s", row->near_body);
+    }
     const char *scalar = row->scalar_names;
     for (int s = 0; s < row->scalars; ++s) {
         const int length = (int)strcspn(scalar, " ");
@@ -84,13 +104,23 @@ static void emit_copies(const emitter *to)
 {
     for (carat_dtype from = 0; from < CARAT_DTYPE_COUNT; ++from)
         for (carat_dtype out = 0; out < CARAT_DTYPE_COUNT; ++out)
-            if (carat_dtype_in(from, CARAT_ALL) && carat_dtype_in(out, CARAT_ALL))
+            if (from != out && carat_dtype_in(from, CARAT_ALL) && carat_dtype_in(out, CARAT_ALL))
                 emit(to, make_key(CARAT_POINTWISE_copy, out, from, carat_compute_dtype(from), 0));
+}
+
+static void emit_raw(const emitter *to, carat_pointwise_id id)
+{
+    static const carat_dtype sizes[] = { CARAT_u8, CARAT_i16, CARAT_i32, CARAT_i64, CARAT_c128 };
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; ++i) emit(to, make_key(id, sizes[i], sizes[i], sizes[i], 0));
 }
 
 static void emit_row(const emitter *to, carat_pointwise_id id)
 {
     const carat_pointwise_row *row = carat_pointwise_row_at((int)id);
+    if (row->raw) {
+        emit_raw(to, id);
+        return;
+    }
     for (carat_dtype in = 0; in < CARAT_DTYPE_COUNT; ++in) {
         if (!carat_dtype_in(in, row->base.dtypes)) continue;
         const carat_dtype compute = carat_compute_dtype(in);
@@ -101,6 +131,7 @@ static void emit_row(const emitter *to, carat_pointwise_id id)
         if (!row->opmath || !carat_dtype_in(in, CARAT_HALVES)) continue;
         for (int j = 0; j < row->inputs; ++j)
             if (!carat_pointwise_is_mask(row, j)) emit(to, make_key(id, out, in, compute, 1u << j));
+        if (row->inputs == 3) emit(to, make_key(id, out, in, compute, 1u << 1 | 1u << 2)); // two numbers beside a tensor
     }
 }
 
@@ -109,6 +140,5 @@ void carat_pointwise_enumerate(const carat_target *target, void (*emit_key)(void
     (void)target;
     const emitter to = { emit_key, arg };
     emit_copies(&to);
-    for (carat_pointwise_id id = 0; id < CARAT_POINTWISE_COUNT; ++id)
-        if (id != CARAT_POINTWISE_copy) emit_row(&to, id);
+    for (carat_pointwise_id id = 0; id < CARAT_POINTWISE_COUNT; ++id) emit_row(&to, id);
 }

@@ -16,10 +16,12 @@ enum { CARAT_POINTWISE_PARAMS = 8 };
 typedef struct carat_pointwise_row {
     carat_row base;
     const char *body;
+    const char *near, *near_body; // a cheaper body and the condition under which it is right, or NULL
     uint8_t inputs;
     uint8_t rule;
     uint8_t scalars;
     bool has_params;          // params says what each argument is; else operands come first, then scalars
+    bool raw;                 // only moves elements: kernels are shared by all dtypes of a size
     bool opmath;              // numbers beside halves come in the arithmetic type; else they are rounded to the halves' dtype
     const char *scalar_names; // "alpha beta"
     double scalar_defaults[CARAT_POINTWISE_SCALARS];
