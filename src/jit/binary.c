@@ -46,11 +46,17 @@ static carat_status load(const request *want, const carat_binary *binary, carat_
     return status;
 }
 
-// The folder that libcarat.so lies in, with its slash; "" if it can't be told.
-static void library_folder(char folder[PATH_MAX])
+// The folder that packs lie in, with its slash: CARAT_PACK_DIR (for programs that link the library's objects), else that
+// of libcarat.so; "" if it can't be told.
+static void pack_folder(char folder[PATH_MAX])
 {
     Dl_info info;
     folder[0] = 0;
+    const char *given = secure_getenv("CARAT_PACK_DIR");
+    if (given && *given) {
+        if (snprintf(folder, PATH_MAX, "%s/", given) >= PATH_MAX) folder[0] = 0;
+        return;
+    }
     if (!dladdr((void *)(uintptr_t)carat_kernel_get, &info) || !info.dli_fname || !realpath(info.dli_fname, folder)) return;
     char *slash = strrchr(folder, '/');
     if (slash) slash[1] = 0;
@@ -60,7 +66,7 @@ static bool find_in_packs(const request *want, carat_kernel *kernel)
 {
     const char *const *pack = want->backend->packs ? want->backend->packs() : NULL;
     char path[PATH_MAX];
-    library_folder(path);
+    pack_folder(path);
     const size_t folder = strlen(path);
     if (folder == 0) return false;
     for (; pack && *pack; ++pack) {
