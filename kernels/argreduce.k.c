@@ -26,7 +26,7 @@ WORD T_ACC LOCAL_NAME(map)(T_IN element, T_ACC p)
     return LOCAL_NAME(get)(element);
 }
 WORD int LOCAL_NAME(better)(T_ACC a, T_ACC b) { return (a COMPARE b) | (UNORDERED(a) & !UNORDERED(b)); }
-WORD T_ACC LOCAL_NAME(join)(T_ACC a, T_ACC b) { return a COMPARE b || UNORDERED(a) ? a : b; }
+WORD T_ACC LOCAL_NAME(join)(T_ACC a, T_ACC b) { return ((a COMPARE b) | UNORDERED(a)) ? a : b; }
 
 // ---- rows
 

@@ -12,7 +12,8 @@ enum {
     MOST_PARTS = 256,        // of rows
     COLUMN_PARTS = 16,       // of columns, whose many partial results cost traffic; over all tiles
     SHORT_ROW = 20,          // rows below this are reduced side by side, as columns with a stride
-    NARROW = 128,            // fewer columns than this are folded, several rows side by side
+    NARROW = 128,            // fewer columns than this are folded, several rows side by side,
+    FOLDED = 1024,           // to at most so many
 };
 
 carat_status carat_reduction_dims(const carat_frame *call, int at, carat_reduction *reduction)
@@ -120,7 +121,7 @@ static void fold(reduce_args *a, int64_t outer)
 {
     if (a->col_in != 1 || a->n_in != a->cols || a->runs != 1 || outer != 1 || a->cols >= NARROW) return;
     int64_t times = 1;
-    while (2 * times * a->cols <= 2 * NARROW && 8 * times <= a->n) times *= 2;
+    while (2 * times * a->cols <= FOLDED && 8 * times <= a->n) times *= 2;
     if (times == 1) return;
     a->folded = 1;
     a->ragged = a->n % times * a->cols;

@@ -12,6 +12,7 @@ enum { TOTALS, SELF, EXTREME }; // form
 enum {
     GROUP_ELEMENTS = 16384,  // a group's work
     THREAD_ELEMENTS = 32768, // below this a second thread costs more than it brings
+    LONG_ROW = 4096,         // a single row beyond this is one chain, in which ATen is as fast
 };
 
 typedef struct scan_row {
@@ -196,6 +197,8 @@ static carat_status run(carat_frame *call)
     carat_dtype dtype;
     if (dim < 0) return carat_step_aside("dim out of range");
     if (in->ndim > SCAN_RANK + 2) return carat_step_aside("rank");
+    if (row->form == TOTALS && in->ndim && in->shape[dim] > LONG_ROW && carat_numel(in) == in->shape[dim])
+        return carat_step_aside("one long row");
     CARAT_TRY(settle_dtype(call, row, carat_dtype_of(in), &dtype));
     CARAT_TRY(carat_output_check(call, 0, dtype, in->ndim, in->shape));
     const carat_tensor *given = carat_output_given(call, 0);

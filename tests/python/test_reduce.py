@@ -38,6 +38,11 @@ SHAPES = [(), (1,), (7,), (64,), (300,), (5, 3), (33, 65), (3, 5, 7), (2, 3, 4, 
           (3, 700), (40000,), (300, 257), (9000, 5), (5, 2, 9000), (2, 70000), (70000, 2), (40, 30, 50)]
 
 
+def served(op, x):
+    """Many extremes of f32 and f64 are left to ATen: None where that may be so."""
+    return None if op in (aten.amax.default, aten.amin.default, aten.max.default, aten.min.default) and x.dtype in (torch.float32, torch.float64) else True
+
+
 def dim_sets(ndim):
     for r in range(1, ndim + 1):
         yield from itertools.combinations(range(ndim), r)
@@ -60,15 +65,15 @@ def test_dims(op):
     complexes = [] if op in (aten.amax.default, aten.amin.default, aten.nansum.default) else COMPLEX
     for x in walk(FLOATS + complexes + ([] if floating else INTS)):
         for dims in dim_sets(x.dim()):
-            check(op, x, list(dims), random.random() < 0.5, scale=x.numel() ** 0.5)
-        check(op, x, [-1], scale=x.numel() ** 0.5)
+            check(op, x, list(dims), random.random() < 0.5, scale=x.numel() ** 0.5, served=served(op, x))
+        check(op, x, [-1], scale=x.numel() ** 0.5, served=served(op, x))
 
 
 @pytest.mark.parametrize("op", [aten.sum.default, aten.mean.default, aten.max.default, aten.min.default, aten.any.default,
                                 aten.all.default, aten.count_nonzero.default], ids=str)
 def test_full(op):
     for x in walk(FLOATS + ([] if op == aten.mean.default else INTS)):
-        check(op, x, scale=x.numel() ** 0.5)
+        check(op, x, scale=x.numel() ** 0.5, served=served(op, x))
 
 
 def test_prod():
@@ -126,7 +131,7 @@ def test_special_values():
             x[2, at] = float("inf")
             for y, d in ((x, 1), (x.t(), 0), (x.t().contiguous(), 0)):
                 for op in (aten.amax.default, aten.amin.default, aten.sum.dim_IntList, aten.nansum.default, aten.mean.dim):
-                    check(op, y, [d])
+                    check(op, y, [d], served=served(op, y))
                 for op in (aten.max.default, aten.min.default, aten.sum.default):
                     check(op, y)
                 for p in (2, 1, float("inf"), -float("inf"), 0):
@@ -155,7 +160,7 @@ def test_out():
         wide = torch.zeros([2 * k for k in kept])
         for op, name in ((aten.sum.IntList_out, "out"), (aten.mean.out, "out"), (aten.amax.out, "out")):
             out = wide[tuple(slice(None, None, 2) for _ in kept)]
-            assert check(op, x, dims, out=out) is out
+            assert check(op, x, dims, out=out, served=None if op == aten.amax.out else True) is out
     x = torch.randn(4, 4)
     check(aten.sum.IntList_out, x, [0], out=x[0].clone(), served=True)
     check(aten.all.all_out, x, out=torch.empty((), dtype=torch.bool))
