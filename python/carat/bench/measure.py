@@ -16,8 +16,9 @@ import torch
 
 import carat
 
+from .._control import _rows
+from .._selection import select
 from . import inputs
-from .rows import Row, Tally, tallies
 
 MIN_SAMPLES = 5
 MIN_SAMPLES_SLOW = 2
@@ -187,30 +188,36 @@ def _copy_ceiling(copies, touched):
     return copies[min(copies, key=lambda size: abs(size.bit_length() - int(touched).bit_length()))]
 
 
-def chosen_rows(patterns):
-    """Rows of carat.ops() whose overload, ATen name or family matches one of the patterns; all for none."""
-    rows = [Row.of(row) for row in carat.ops()]
-    return [row for row in rows if not patterns or any(row.matches(p) for p in patterns)]
+def chosen(patterns):
+    """[(overload, family)] that the patterns name, as in carat.enable(only=...). Registers nothing, as carat.ops() would."""
+    rows = _rows()
+    return [row for row, taken in zip(rows, select(rows, patterns or None)) if taken]
 
 
 def run(settings, progress=lambda done, total, text: None):
     """Times everything that the settings choose and returns a Run."""
-    carat.disable()  # CARAT_ENABLE may have switched it on; here use() decides
+    if carat.is_enabled():
+        carat.disable()  # CARAT_ENABLE switched it on; here use() decides
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    jobs = [(row, dtype, case) for row in chosen_rows(settings.ops) for dtype in settings.dtypes for case in settings.cases]
-    tiny = [job for job in jobs if job[2] == "tiny"]
-    total = len(jobs) + len(tiny)
+    rows = chosen(settings.ops)
     clock = cpu_times()
     outcome = Run(ceilings=measure_ceilings(), threads=torch.get_num_threads())
+    jobs = [(*row, dtype, case) for row in rows for dtype in settings.dtypes for case in settings.cases]
+    tiny = [job for job in jobs if job[-1] == "tiny"]
+    total = len(jobs) + len(tiny)
     alone = {}
     for done, job in enumerate(tiny):
-        progress(done, total, job[0].overload)
-        alone[job] = _aten_alone(*job, settings.seconds / 2)
+        progress(done, total, job[0])
+        alone[job] = _aten_alone(job, settings.seconds / 2)
+    refused = {op.overload: op.refused for op in carat.ops()}
     seen = set()
     for done, job in enumerate(jobs, len(tiny)):
-        progress(done, total, job[0].overload)
-        result = _measure(*job, settings.seconds, outcome.ceilings, alone.get(job))
+        progress(done, total, job[0])
+        if refused[job[0]]:
+            result = Result(*job, error=f"can't be taken over: {refused[job[0]]}")
+        else:
+            result = _measure(job, settings.seconds, outcome.ceilings, alone.get(job))
         key = (result.overload, result.dtype, result.case)
         if key not in seen:  # an integer-only operator yields the same row for every floating dtype
             seen.add(key)
@@ -220,22 +227,23 @@ def run(settings, progress=lambda done, total, text: None):
     return outcome
 
 
-def _aten_alone(row, dtype, case, seconds):
+def _aten_alone(job, seconds):
     """Nanoseconds of ATen while Carat isn't registered, or None where no input can be made."""
+    overload, _, dtype, case = job
     try:
-        sample = inputs.make(row.overload, dtype, case)
+        sample = inputs.make(overload, dtype, case)
     except inputs.NoInput:
         return None
     (ns,) = interleave([(contextlib.nullcontext, sample.call)], seconds, sample.restore)
     return ns
 
 
-def _measure(row, dtype, case, seconds, ceilings, alone_ns):
-    result = Result(row.overload, row.family, dtype, case)
+def _measure(job, seconds, ceilings, alone_ns):
+    result = Result(*job)
     try:
-        sample = inputs.make(row.overload, dtype, case)
+        sample = inputs.make(result.overload, result.dtype, result.case)
         result.dtype = sample.dtype
-        result.aside = _reason_aside(row.overload, sample)
+        result.aside = _reason_aside(result.overload, sample)
     except inputs.NoInput as error:
         result.error = str(error)
         return result
@@ -261,10 +269,10 @@ def _reason_aside(overload, sample):
             sample.call()
         except Exception as error:  # a bug of Carat's must not end the whole benchmark: it becomes this row's error
             raise inputs.NoInput(f"Carat fails where ATen doesn't: {_first_line(error)}") from error
-    entry = tallies(carat.stats()).get(overload, Tally())
-    if entry.calls:
+    found = carat.stats().get(overload)
+    if found and found.calls:
         return ""
-    return "; ".join(entry.reasons) or "not called"
+    return "; ".join(found.reasons) if found else "the call reached another overload"
 
 
 def _first_line(error):

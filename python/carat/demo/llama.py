@@ -71,7 +71,7 @@ def train(dtype, tick, steps=STEPS):
                 seconds[name].append(time.perf_counter() - begin)
         order.reverse()
         tick(1)
-    curves = {name: t.losses for name, t in trainers.items()}
+    curves = {name: list(t.losses) for name, t in trainers.items()}
     gaps = [abs(a - c) / abs(a) for a, c in zip(curves["aten"], curves["carat"])]
     return {
         "trainers": trainers,
@@ -115,5 +115,5 @@ def compare_generation(model, seconds, tick):
         "tokens": aten,
         "carat_tokens": ours,
         "same": same,
-        "difference": len(aten) - same,
+        "different": len(aten) - same,
     }

