@@ -247,8 +247,12 @@ def _measure(job, seconds, ceilings, alone_ns):
     except inputs.NoInput as error:
         result.error = str(error)
         return result
-    aten, ours = interleave([(contextlib.nullcontext, sample.call), (carat.use, sample.call)], seconds, sample.restore)
-    result.aten_us = min(aten, alone_ns or aten) / 1e3
+    sides = [(contextlib.nullcontext, sample.call), (carat.use, sample.call)]
+    aten, ours = interleave(sides, seconds, sample.restore)
+    if alone_ns:  # ATen has had a second try, so Carat gets one too
+        aten, ours = map(min, (aten, ours), interleave(sides, seconds, sample.restore))
+        aten = min(aten, alone_ns)
+    result.aten_us = aten / 1e3
     result.carat_us = ours / 1e3
     result.gbytes = sample.bytes / ours
     result.gflops = sample.flops / ours

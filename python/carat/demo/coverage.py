@@ -2,11 +2,13 @@
 """Which share of a model's operator calls, and of the time in them, Carat serves.
 
 One run under torch.profiler with Carat on. Every call that the dispatcher sends to a backend kernel is an operator
-call, nested ones too: views, allocations and reads of a number back to the host (`item`) are left out, and so are
-composites that own no kernel, for their parts are counted. The time of a call is its self time, without the calls
-nested in it. carat.stats() of the same run says how many calls of each overload Carat served. Where it served only some,
-the longest calls are taken for those it didn't: the share of time is a lower bound.
+call, nested ones too. Left out are views, allocations and reads of a number back to the host (`item`), and composites
+that only call other operators: those are counted themselves. The time of a call is its self time, without the calls
+nested in it; the self time of explicit composites counts as not served. carat.stats() of the same run says how many
+calls of each overload Carat served. Where it served only some, the longest calls are taken for those it didn't: the
+share of time is a lower bound.
 """
+import functools
 from collections import defaultdict
 from dataclasses import dataclass, field
 
@@ -15,11 +17,17 @@ from torch.profiler import ProfilerActivity, profile
 
 import carat
 
+EXPLICIT = ("CompositeExplicitAutograd", "CompositeExplicitAutogradNonFunctional")
 # Operators that only allocate, alias or answer the host; views are known by their schema.
 NOT_COMPUTE = {
     "_local_scalar_dense", "_reshape_alias", "_resize_output_", "_unsafe_view", "alias", "detach", "detach_", "empty", "empty_like",
     "empty_strided", "is_same_size", "item", "lift_fresh", "new_empty", "new_empty_strided", "resize_", "result_type", "set_",
     "_fused_sdp_choice",
+}  # fmt: skip
+# Explicit composites that do nothing but call other operators. (Others, like copy_ and sum, do the work themselves.)
+WRAPPERS = {
+    "_to_copy", "arange", "clone", "constant_pad_nd", "embedding", "full", "full_like", "masked_fill", "ones", "ones_like", "rand", "randn",
+    "repeat", "scalar_tensor", "select_backward", "slice_backward", "stack", "zeros", "zeros_like",
 }  # fmt: skip
 
 
@@ -53,41 +61,48 @@ def measure(workload):
         with profile(activities=[ProfilerActivity.CPU], experimental_config=options) as profiler:
             workload()
         after = carat.stats()
-    return account(operator_calls(profiler.events()), difference(before, after))
+    return account(*operator_calls(profiler.events()), difference(before, after))
 
 
 def operator_calls(events):
-    """{overload: self times in microseconds} of the calls that reach a backend kernel."""
-    calls = defaultdict(list)
+    """({overload: self times in microseconds}, microseconds of composites' own) of what reaches a backend."""
+    calls, composite_time = defaultdict(list), 0.0
     for event in events:
-        if event.name.startswith("aten::"):
-            overload = event.name.removeprefix("aten::") + (f".{event.overload_name}" if event.overload_name else "")
-            if is_computing(overload):
-                calls[overload].append(max(0.0, event.self_cpu_time_total))
-    return calls
+        overload = _overload(event)
+        level = backend_level(overload)
+        own = max(0.0, event.self_cpu_time_total)
+        if level == "wrapper":
+            composite_time += own
+        elif level:
+            calls[overload].append(own)
+    return calls, composite_time
 
 
-_computing = {}
+def _overload(event):
+    variant = getattr(event, "overload_name", "")
+    return event.name + (f".{variant}" if variant else "")
 
 
-def is_computing(overload):
-    """Does this overload run a backend kernel that computes or moves data?"""
-    if overload not in _computing:
-        _computing[overload] = _examine(overload)
-    return _computing[overload]
-
-
-def _examine(overload):
-    name, _, variant = overload.partition(".")
-    if name in NOT_COMPUTE:
-        return False
+@functools.cache
+def backend_level(overload):
+    """'kernel' for an overload that computes, 'wrapper' for one that calls others to do so, '' for what isn't computing
+    or isn't at the backend."""
+    namespace, _, rest = overload.partition("::")
+    name, _, variant = rest.partition(".")
+    if namespace != "aten" or name in NOT_COMPUTE:
+        return ""
     try:
         schema = getattr(getattr(torch.ops.aten, name), variant or "default")._schema
     except (AttributeError, RuntimeError):
-        return False
+        return ""
     if any(r.alias_info is not None and not r.alias_info.is_write for r in schema.returns):
-        return False  # a view
-    return torch._C._dispatch_has_kernel_for_dispatch_key(f"aten::{overload}", "CPU")
+        return ""  # a view
+    if torch._C._dispatch_has_kernel_for_dispatch_key(overload, "CPU"):
+        return "kernel"
+    if not any(torch._C._dispatch_has_kernel_for_dispatch_key(overload, key) for key in EXPLICIT):
+        return ""  # an implicit composite is taken apart above autograd
+    wrapper = name in WRAPPERS or name.startswith(("_foreach_", "new_")) or variant.startswith("Scalar")
+    return "wrapper" if wrapper else "kernel"
 
 
 def difference(before, after):
@@ -100,10 +115,11 @@ def difference(before, after):
     return result
 
 
-def account(calls, counts):
-    """A Coverage from the calls {overload: times} and the counts {overload: (served, reasons)}."""
-    total = Coverage(calls=sum(map(len, calls.values())), time=sum(map(sum, calls.values())))
+def account(calls, composite_time, counts):
+    """A Coverage from what operator_calls() found and the counts {overload: (served, reasons)}."""
+    total = Coverage(calls=sum(map(len, calls.values())), time=composite_time + sum(map(sum, calls.values())))
     for overload, times in calls.items():
+        overload = overload.removeprefix("aten::")
         served, reasons = counts.get(overload, (0, {}))
         times = sorted(times)
         served = min(served, len(times))
