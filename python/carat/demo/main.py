@@ -46,6 +46,7 @@ def run(folder="demo-out", threads=0):
     """Runs the demo and returns the exit status: 0, or 1 where a value is wrong."""
     os.environ["HF_HUB_OFFLINE"] = "1"  # all is on disk; no wait for a network that may not be there
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler's remarks would break the progress bar
     _quiet_transformers()
     if threads:
         torch.set_num_threads(threads)
