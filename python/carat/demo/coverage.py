@@ -117,6 +117,7 @@ def difference(before, after):
 
 def account(calls, composite_time, counts):
     """A Coverage from what operator_calls() found and the counts {overload: (served, reasons)}."""
+    refusals = {op.overload: op.refused or "not called through Carat" for op in carat.ops()}
     total = Coverage(calls=sum(map(len, calls.values())), time=composite_time + sum(map(sum, calls.values())))
     for overload, times in calls.items():
         overload = overload.removeprefix("aten::")
@@ -126,6 +127,6 @@ def account(calls, composite_time, counts):
         total.served_calls += served
         total.served_time += sum(times[:served])
         if served < len(times):
-            reasons = reasons or {"Carat has no such operator": len(times) - served}
+            reasons = reasons or {refusals.get(overload, "not among Carat's operators"): len(times) - served}
             total.aside[overload] = (len(times) - served, sum(times[served:]) / total.time if total.time else 0.0, reasons)
     return total

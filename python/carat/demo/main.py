@@ -83,7 +83,7 @@ def _quiet_transformers():
 
 def _work():
     """Units of the progress bar: sentences, steps, generations, coverage runs."""
-    return {"sentences": sum(SENTENCES.values()), "steps": 2 * llama.STEPS, "generations": 3, "coverage": 5}
+    return {"sentences": sum(SENTENCES.values()), "steps": sum(llama.STEPS.values()), "generations": 3, "coverage": 5}
 
 
 def _sentences(dtype, checks, tick):
@@ -106,7 +106,7 @@ def _training(dtype, rows, checks, tick):
     gap = found["difference"]
     checks.expect(
         math.isfinite(gap) and gap <= MAX_LOSS_GAP[dtype],
-        f"Llama {SHORT[dtype]}: loss curves over {llama.STEPS} steps differ by {gap:.1e} <= {MAX_LOSS_GAP[dtype]:g} (relative)",
+        f"Llama {SHORT[dtype]}: loss curves over {llama.STEPS[dtype]} steps differ by {gap:.1e} <= {MAX_LOSS_GAP[dtype]:g} (relative)",
     )
     batch = llama.text.training_batches(1, llama.BATCH, llama.LENGTH, llama.SEED)[0]
     share = coverage.measure(lambda: found["trainers"]["carat"].step(batch))

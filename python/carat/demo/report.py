@@ -10,6 +10,8 @@ from carat.bench.report import colour, duration
 
 from .coverage import Coverage
 
+MOST_ASIDE = 25  # lines of the table of what ran on ATen
+
 
 @dataclass
 class Row:
@@ -102,9 +104,12 @@ def _show_aside(rows, console):
     table.add_column("calls", justify="right")
     table.add_column("share of a model's time, at most", justify="right")
     table.add_column("reasons")
-    for overload, (calls, share, reasons) in sorted(merged.items(), key=lambda item: -item[1][1]):
+    ordered = sorted(merged.items(), key=lambda item: -item[1][1])
+    for overload, (calls, share, reasons) in ordered[:MOST_ASIDE]:
         table.add_row(overload, str(calls), f"{share:.2%}", "; ".join(f"{r} ({n})" for r, n in reasons.items()).replace("[", r"\["))
     console.print(table)
+    if len(ordered) > MOST_ASIDE:
+        console.print(f"and {len(ordered) - MOST_ASIDE} operators with less; demo.json has them all", highlight=False)
 
 
 def chart(rows, curves, path):
