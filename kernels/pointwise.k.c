@@ -81,7 +81,8 @@ WORD void LOCAL_NAME(run)(const pointwise_args *a, O0 *out, const void *const *i
         SCALAR_LOOP for (i64 r = 0; r < rows; ++r) {                                                                 \
             const T *const row = from + r * s1;                                                                      \
             T *const to = buffer + r * cols;                                                                         \
-            if (s0 == 0) FOR_LANES(c, cols) to[c] = row[0];                                                          \
+            if (s0 == 1) FOR_LANES(c, cols) to[c] = row[c];                                                          \
+            else if (s0 == 0) FOR_LANES(c, cols) to[c] = row[0];                                                     \
             else if (s0 == 2) FOR_LANES(c, cols) to[c] = row[2 * c];                                                 \
             else SCALAR_LOOP for (i64 c = 0; c < cols; ++c) to[c] = row[c * s0];                                     \
         }                                                                                                            \
@@ -96,6 +97,8 @@ WORD void LOCAL_NAME(scatter)(O0 *to, const O0 *buffer, i64 rows, i64 cols, i64 
     if (s1 == 1 && rows > 1)
         SCALAR_LOOP for (i64 c = 0; c < cols; ++c)
             SCALAR_LOOP for (i64 r = 0; r < rows; ++r) to[c * s0 + r] = buffer[r * cols + c];
+    else if (s0 == 1)
+        SCALAR_LOOP for (i64 r = 0; r < rows; ++r) FOR_LANES(c, cols) to[r * s1 + c] = buffer[r * cols + c];
     else
         SCALAR_LOOP for (i64 r = 0; r < rows; ++r)
             SCALAR_LOOP for (i64 c = 0; c < cols; ++c) to[r * s1 + c * s0] = buffer[r * cols + c];
