@@ -21,6 +21,8 @@
 #define A_STRIDE (KC + MATMUL_PAD)
 #define SCALE(name) LOCAL_NAME(number)(a->name.bits)
 
+_Static_assert(VEC == LANES_OF(ACC), "a vector fills a register");
+
 struct LOCAL_NAME(step) {
     i64 batch, row, col, rows, cols; // of C
 };

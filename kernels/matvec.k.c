@@ -17,6 +17,8 @@
 #define SCALE(name) LOCAL_NAME(number)(a->name.bits)
 #define LOAD(x) ((ACC)CAT(load_, T)(x))
 
+_Static_assert(VEC == LANES_OF(ACC), "a vector fills a register");
+
 struct LOCAL_NAME(step) {
     i64 batch, col, cols; // of C
     const T *x;           // A's rows, dense where dot products are taken
