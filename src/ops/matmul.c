@@ -119,6 +119,13 @@ static carat_status check_overlap(const carat_frame *call, const carat_tensor *l
     return with_input && carat_overlap_of(given, &call->args[0].tensor) == CARAT_PARTIAL ? carat_step_aside("output overlaps an input") : CARAT_OK;
 }
 
+// ATen multiplies bytes and shorts in their own width, which is faster where the product waits for nothing else.
+static bool is_better_narrow(const carat_matmul *product)
+{
+    const bool narrow = carat_is_integral(product->dtype) && carat_dtype_size(product->dtype) < 4;
+    return narrow && (product->m <= MATVEC_THIN || product->n <= MATVEC_THIN);
+}
+
 static carat_status run(carat_frame *call)
 {
     const matmul_row *row = &rows[call->op->row_index];
@@ -129,6 +136,7 @@ static carat_status run(carat_frame *call)
     carat_matmul product = { .dtype = carat_dtype_of(left), .alpha = { CARAT_SCALAR_INT, 1, 1, 0 }, .beta = { CARAT_SCALAR_INT, 0, 0, 0 } };
     if (!carat_dtype_in(product.dtype, CARAT_REALS) || carat_dtype_of(right) != product.dtype) return carat_step_aside("dtype");
     CARAT_TRY(settle_shapes(call, left, right, &product));
+    if (is_better_narrow(&product)) return carat_step_aside("few rows of narrow integers");
     int64_t shape[3];
     const int ndim = result_shape(row, &product, shape);
     if (first) CARAT_TRY(take_input(call, ndim, shape, &product));

@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum {
-    LEFT_BYTES = 192 * 1024,         // a block of A, for an L2 of 256 KiB or more
+    LEFT_BYTES = 256 * 1024,        // a block of A, for an L2 of 512 KiB
     LEFT_ROWS = 1024,                // its rows at most, where k is small
     BLOCK_COLS = 512,                // columns of C in a step: A is packed once for each
     PACKED_BYTES = 8 * 1024 * 1024,  // B packed for all threads, to stay in L3
