@@ -108,7 +108,7 @@ double sample_get(const carat_tensor *tensor, int64_t index)
 
 void sample_fill(sample *s, uint64_t *seed, double low, double high, bool special)
 {
-    static const double specials[] = { 0, -0.0, 1, -1, INFINITY, -INFINITY, NAN, 1e-30, 3e4 };
+    static const double specials[] = { 0, -0.0, 1, -1, INFINITY, -INFINITY, NAN, 1e-30, 30 };
     const carat_dtype dtype = carat_dtype_of(&s->tensor);
     for (int64_t i = 0, n = carat_numel(&s->tensor); i < n; ++i) {
         double value = low + (high - low) * random_unit(seed);

@@ -16,6 +16,13 @@ static inline double ref_remainder(double x, double y)
     const double r = fmod(x, y);
     return r != 0 && (r < 0) != (y < 0) ? r + y : r;
 }
+// floor(x / y) as Python has it, from the exact remainder (CPython's float_divmod).
+static inline double ref_div_floor(double x, double y)
+{
+    if (y == 0) return x / y;
+    const double mod = fmod(x, y), quotient = (x - mod) / y - (mod != 0 && (y < 0) != (mod < 0));
+    return quotient != 0 ? floor(quotient) + (quotient - floor(quotient) > 0.5) : copysign(0, x / y);
+}
 static inline double ref_maximum(double x, double y) { return isnan(x) || isnan(y) ? NAN : x > y ? x : y; }
 static inline double ref_minimum(double x, double y) { return isnan(x) || isnan(y) ? NAN : x < y ? x : y; }
 static inline double ref_gelu_slope(double x)
@@ -64,7 +71,7 @@ static inline double ref_gelu_tanh_slope(double x)
 #define k_minimum(x, y) ref_minimum(x, y)
 #define k_fmod(x, y) fmod(x, y)
 #define k_remainder(x, y) ref_remainder(x, y)
-#define k_div_floor(x, y) floor(((x) - ref_remainder(x, y)) / (y) + 0.5)
+#define k_div_floor(x, y) ref_div_floor(x, y)
 #define k_div_trunc(x, y) trunc((x) / (y))
 #define k_gelu_tanh(x) (0.5 * (x) * (1 + tanh(ref_gelu_inner(x))))
 #define k_gelu_derivative(x) ref_gelu_slope(x)
