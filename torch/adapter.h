@@ -54,6 +54,7 @@ struct Counters {
         std::atomic<uint64_t> count{0};
     } aside[kMaxReasons];
     void count_aside(const char* reason) noexcept;
+    bool any() const noexcept;
 };
 
 // One overridden operator at one dispatch key. Both functors derive from it; it lives as long as its registration,

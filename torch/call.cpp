@@ -120,6 +120,14 @@ void Counters::count_aside(const char* reason) noexcept
     }
 }
 
+bool Counters::any() const noexcept
+{
+    if (served.load(std::memory_order_relaxed) != 0) return true;
+    for (const auto& slot : aside)
+        if (slot.count.load(std::memory_order_relaxed) != 0) return true;
+    return false;
+}
+
 void* Arena::take_heap(size_t bytes)
 {
     void** block = static_cast<void**>(std::malloc(sizeof(void*) * 2 + bytes));

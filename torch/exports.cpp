@@ -78,6 +78,14 @@ EXPORT const char* carat_torch_signature(size_t index, int* typed)
     return carat::entries()[index]->signature.c_str();
 }
 
+// The first operator from `index` on that has been called since the last reset; the table's size if there is none.
+EXPORT size_t carat_torch_next_called(size_t index)
+{
+    const auto& entries = carat::entries();
+    while (index < entries.size() && !entries[index]->counters.any()) index++;
+    return index;
+}
+
 // Counts of an operator: served calls, and the reasons and counts of those that went to PyTorch. Returns how many
 // reasons were filled in (of at most `room`). With `reset` the counts start again from 0.
 EXPORT int carat_torch_counts(size_t index, int reset, uint64_t* served, const char** reasons, uint64_t* counts, int room)

@@ -68,6 +68,7 @@ def adapter():
         ("carat_torch_enabled", ctypes.c_int),
         ("carat_torch_refused", text, number),
         ("carat_torch_signature", text, number, ctypes.POINTER(ctypes.c_int)),
+        ("carat_torch_next_called", number, number),
         ("carat_torch_counts", ctypes.c_int, number, ctypes.c_int, ctypes.POINTER(ctypes.c_uint64),
          ctypes.POINTER(text), ctypes.POINTER(ctypes.c_uint64), ctypes.c_int),
     ]:

@@ -119,12 +119,13 @@ def stats(*, reset=False):
         return {}
     lib = _adapter.adapter()
     served, reasons, counts = ctypes.c_uint64(), (ctypes.c_char_p * _REASONS)(), (ctypes.c_uint64 * _REASONS)()
-    result = {}
-    for i, (overload, _) in enumerate(_rows()):
+    result, rows = {}, _rows()
+    i = lib.carat_torch_next_called(0)
+    while i < len(rows):
         found = lib.carat_torch_counts(i, reset, ctypes.byref(served), reasons, counts, _REASONS)
         why = {reasons[k].decode(): counts[k] for k in range(found) if counts[k]}
-        if served.value or why:
-            result[overload] = Stat(served.value, sum(why.values()), why)
+        result[rows[i][0]] = Stat(served.value, sum(why.values()), why)
+        i = lib.carat_torch_next_called(i + 1)
     return result
 
 

@@ -7,6 +7,7 @@ import torch
 from torch.utils._pytree import tree_map
 
 import carat
+import samples
 from compare import Difference, check, leaves
 
 OFF = carat.use(only=[])
@@ -17,7 +18,7 @@ class Outcome:
 
     def __init__(self, function, seed=0):
         self.value = self.failure = None
-        torch.manual_seed(seed)
+        samples.seed(seed)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")

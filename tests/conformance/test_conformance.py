@@ -30,7 +30,7 @@ def taken_over(pytestconfig):
 
 def samples_of(op, dtype, full):
     wants_gradient = op.supports_autograd and dtype in op.supported_backward_dtypes("cpu")
-    torch.manual_seed(0)
+    samples.seed(0)
     return samples.spread(op.sample_inputs("cpu", dtype, requires_grad=wants_gradient), None if full else FEW)
 
 
