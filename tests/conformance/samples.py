@@ -60,3 +60,10 @@ def spread(items, count):
     if count is None or len(items) <= count:
         return items
     return [items[round(i * (len(items) - 1) / (count - 1))] for i in range(count)]
+
+
+def few(op, dtype, count):
+    """`count` samples of an operator, all for None; inputs want gradients where the operator has them for the dtype."""
+    wants_gradient = op.supports_autograd and dtype in op.supported_backward_dtypes("cpu")
+    seed(0)
+    return spread(op.sample_inputs("cpu", dtype, requires_grad=wants_gradient), count)

@@ -28,18 +28,12 @@ def taken_over(pytestconfig):
         carat.disable()
 
 
-def samples_of(op, dtype, full):
-    wants_gradient = op.supports_autograd and dtype in op.supported_backward_dtypes("cpu")
-    samples.seed(0)
-    return samples.spread(op.sample_inputs("cpu", dtype, requires_grad=wants_gradient), None if full else FEW)
-
-
 @pytest.mark.parametrize("op, dtype", [pytest.param(op, dtype, id=f"{samples.label(op)}-{str(dtype)[6:]}")
                                        for op, dtype in samples.pairs()])
 def test_operator(op, dtype, pytestconfig):
     full = pytestconfig.getoption("full")
     differences = []
-    for index, sample in enumerate(samples_of(op, dtype, full)):
+    for index, sample in enumerate(samples.few(op, dtype, None if full else FEW)):
         variants = [("", sample)]
         if full or index == 1:
             variants.append((" non-contiguous", sample.noncontiguous()))

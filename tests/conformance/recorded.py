@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Arguments for every overload by itself: what the operator database's samples pass to it, forward and backward, on the
+way down; an in-place or out= form that no sample calls gets those of its functional form."""
+
+import collections
+import functools
+import warnings
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map
+
+import carat
+import samples
+import sweep
+
+DTYPES = (torch.float32, torch.int64, torch.bfloat16, torch.bool)
+KEEP = 4  # calls of an overload
+
+
+def name_of(overload):
+    base = overload._schema.name.removeprefix("aten::")
+    return f"{base}.{overload._overloadname}" if overload._overloadname != "default" else base
+
+
+def find(name):
+    """The torch.ops object of an overload's name, None if this PyTorch has none."""
+    base, _, overload = name.partition(".")
+    return getattr(getattr(torch.ops.aten, base, None), overload or "default", None)
+
+
+class Recorder(TorchDispatchMode):
+    def __init__(self):
+        super().__init__()
+        self.calls = collections.defaultdict(list)
+        self.dtypes = collections.defaultdict(set)
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        name = name_of(function)
+        kind = tuple(t.dtype for t in sweep.leaves((args, kwargs)) if torch.is_tensor(t))[:2]
+        if len(self.calls[name]) < KEEP and kind not in self.dtypes[name]:
+            self.dtypes[name].add(kind)
+            self.calls[name].append(tree_map(sweep.detached, (args, kwargs)))
+        return function(*args, **kwargs)
+
+
+def _optimizers():
+    """The operators of optimizers, which the database doesn't have."""
+    for options in ({"fused": True}, {"foreach": True}, {"foreach": False}):
+        for kind in (torch.optim.AdamW, torch.optim.SGD):
+            weights = [torch.linspace(-1, 1, n).requires_grad_() for n in (7, 64)]
+            optimizer = kind(weights, lr=0.1, weight_decay=0.1, **options)
+            for _ in range(2):
+                for weight in weights:
+                    weight.grad = weight.detach().cos()
+                optimizer.step()
+            torch.nn.utils.clip_grad_norm_(weights, 0.5)
+
+
+def _record_sample(op, sample):
+    if isinstance(sample.input, torch.Tensor) and sample.input.requires_grad:
+        sweep.gradients(op, sample, 7)()
+    else:
+        op(sample.input, *sample.args, **sample.kwargs)
+
+
+@functools.cache
+def calls():
+    """{overload name: [(args, kwargs)]} of what the samples call."""
+    recorder = Recorder()
+    with carat.use(only=[]), warnings.catch_warnings(), recorder:
+        warnings.simplefilter("ignore")
+        for op, dtype in samples.pairs():
+            if dtype not in DTYPES:
+                continue
+            for sample in samples.few(op, dtype, 3):
+                try:
+                    _record_sample(op, sample)
+                except Exception:  # an outcome for the sweep, not for us
+                    pass
+        _optimizers()
+    return recorder.calls
+
+
+def _types(arguments):
+    return [str(a.type) for a in arguments if not a.is_out]
+
+
+def functional_form(overload):
+    """The overload that computes the same without writing to its arguments; None if there is none."""
+    base = overload._schema.name.removeprefix("aten::")
+    for candidate in (base, base.removesuffix("_")):
+        packet = getattr(torch.ops.aten, candidate, None)
+        for other in packet.overloads() if packet else ():
+            form = getattr(packet, other)
+            if not form._schema.is_mutable and _types(form._schema.arguments) == _types(overload._schema.arguments):
+                return form
+    return None
+
+
+def arguments(name):
+    """[(args, kwargs)] to call an overload with, without its out= tensors."""
+    overload = find(name)
+    own = calls().get(name, ())
+    if own:
+        outs = {a.name for a in overload._schema.arguments if a.is_out}
+        return [(args, {k: v for k, v in kwargs.items() if k not in outs}) for args, kwargs in own]
+    form = functional_form(overload)
+    return calls().get(name_of(form), []) if form else []

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every overload called by itself, so that none hides behind another's samples; and the proof that all were served."""
+
+import pytest
+import torch
+from torch.utils._pytree import tree_map
+
+import carat
+import recorded
+import served
+import sweep
+from compare import Difference
+from test_conformance import taken_over  # noqa: F401: the fixture
+
+ROWS = [row for row in carat.ops() if not row.refused]
+
+
+def with_outs(overload, args, kwargs, how):
+    """The out= arguments that fit a call, as keywords."""
+    names = [a.name for a in overload._schema.arguments if a.is_out]
+    form = recorded.functional_form(overload)
+    if form is None:
+        return None
+    args, kwargs = tree_map(sweep.detached, (args, kwargs))
+    with sweep.OFF:
+        outcome = sweep.Outcome(lambda: form(*args, **kwargs))
+    results = sweep.leaves(outcome.value)
+    if outcome.failure is not None or not all(torch.is_tensor(t) for t in results):
+        return None
+    outs = sweep.outs_like(results, how)
+    return dict(zip(names, outs)) if len(names) == len(outs) else {names[0]: outs}
+
+
+def check(overload, args, kwargs, what, how=None):
+    outs = with_outs(overload, args, kwargs, how) if how else {}
+    if outs is None:
+        return
+
+    def make():
+        ours = tree_map(sweep.detached, (args, {**kwargs, **outs}))
+        # Results, and what became of the arguments.
+        return lambda: (overload(*ours[0], **ours[1]), ours)
+    sweep.run_both(make, what)
+
+
+@pytest.mark.parametrize("name", [row.overload for row in ROWS])
+def test_overload(name):
+    overload, differences = recorded.find(name), []
+    writes_out = any(a.is_out for a in overload._schema.arguments)
+    for index, (args, kwargs) in enumerate(recorded.arguments(name)):
+        for how in ("same", "strided", "wrong") if writes_out else (None,):
+            try:
+                check(overload, args, kwargs, f"{name} call {index} {how or ''}", how)
+            except Difference as difference:
+                differences.append(f"{difference}\n{str((args, kwargs))[:1000]}")
+    served.record()
+    assert not differences, "\n\n".join(differences[:3])
+
+
+# Overloads that nothing here makes Carat serve, with the reason.
+NEVER_SERVED = {}
+
+
+def test_every_overload_was_served(request):
+    tests = request.session.testscollected
+    if tests < len(ROWS):
+        pytest.skip("only a part of the tests is run")
+    missing = {row.overload: served.reasons(row.overload) for row in ROWS
+               if not served.calls(row.overload) and row.overload not in NEVER_SERVED}
+    assert not missing, "\n".join(f"{name}: {why or 'never called'}" for name, why in missing.items())
