@@ -15,7 +15,7 @@ import samples
 import sweep
 
 DTYPES = (torch.float32, torch.int64, torch.bfloat16, torch.bool)
-KEEP = 4  # calls of an overload
+KEEP = 8  # calls of an overload, each with other dtypes or numbers of dimensions
 
 
 def name_of(overload):
@@ -33,14 +33,14 @@ class Recorder(TorchDispatchMode):
     def __init__(self):
         super().__init__()
         self.calls = collections.defaultdict(list)
-        self.dtypes = collections.defaultdict(set)
+        self.kinds = collections.defaultdict(set)
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         name = name_of(function)
-        kind = tuple(t.dtype for t in sweep.leaves((args, kwargs)) if torch.is_tensor(t))[:2]
-        if len(self.calls[name]) < KEEP and kind not in self.dtypes[name]:
-            self.dtypes[name].add(kind)
+        kind = tuple((t.dtype, t.dim() > 0) for t in sweep.leaves((args, kwargs)) if torch.is_tensor(t))[:2]
+        if len(self.calls[name]) < KEEP and kind not in self.kinds[name]:
+            self.kinds[name].add(kind)
             self.calls[name].append(tree_map(sweep.detached, (args, kwargs)))
         return function(*args, **kwargs)
 
@@ -48,7 +48,7 @@ class Recorder(TorchDispatchMode):
 def _optimizers():
     """The operators of optimizers, which the database doesn't have."""
     for options in ({"fused": True}, {"foreach": True}, {"foreach": False}):
-        for kind in (torch.optim.AdamW, torch.optim.SGD):
+        for kind in (torch.optim.AdamW, torch.optim.Adam, torch.optim.SGD):
             weights = [torch.linspace(-1, 1, n).requires_grad_() for n in (7, 64)]
             optimizer = kind(weights, lr=0.1, weight_decay=0.1, **options)
             for _ in range(2):
@@ -56,6 +56,30 @@ def _optimizers():
                     weight.grad = weight.detach().cos()
                 optimizer.step()
             torch.nn.utils.clip_grad_norm_(weights, 0.5)
+
+
+def _numbers():
+    """Forms with plain numbers, which the database's samples seldom have."""
+    aten = torch.ops.aten
+    floats, ints, bools = torch.linspace(-3, 3, 12), torch.arange(12).reshape(3, 4), torch.arange(12) % 3 == 0
+    for x in (ints, bools):
+        for op in (aten.bitwise_and, aten.bitwise_or, aten.bitwise_xor):
+            op.Scalar(x, 1), op.Scalar_Tensor(1, x)
+    aten.bitwise_left_shift.Tensor_Scalar(ints, 2), aten.bitwise_right_shift.Tensor_Scalar(ints, 2)
+    for x in (floats, ints):
+        for op in (aten.fmod, aten.remainder, aten.floor_divide, aten.clamp_min, aten.clamp_max):
+            getattr(op, "Scalar", op.default if "default" in op.overloads() else None)(x, 2)
+        aten.remainder.Scalar_Tensor(7, x.abs() + 1)
+        for mode in ("floor", "trunc", None):
+            aten.div.Scalar_mode(x, 2, rounding_mode=mode)
+        aten.isin.Tensor_Scalar(x, 3), aten.isin.Scalar_Tensor(3, x), aten.fill.Tensor(x, x.flatten()[0])
+    for op in (aten.lt_, aten.le_, aten.gt_, aten.ge_, aten.eq_, aten.ne_):
+        op.Scalar(bools.clone(), True), op.Tensor(bools.clone(), ~bools)
+    tensors = [floats, floats.reshape(3, 4)]
+    for name in ("add", "sub", "mul", "div", "clamp_min", "clamp_max", "maximum", "minimum"):
+        op = getattr(aten, f"_foreach_{name}")
+        op.Scalar(tensors, 1.5), op.ScalarList(tensors, [1.5, -2.0])
+    aten._foreach_lerp.Scalar(tensors, [t.exp() for t in tensors], 0.25)
 
 
 def _record_sample(op, sample):
@@ -80,6 +104,7 @@ def calls():
                 except Exception:  # an outcome for the sweep, not for us
                     pass
         _optimizers()
+        _numbers()
     return recorder.calls
 
 

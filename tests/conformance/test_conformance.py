@@ -19,13 +19,12 @@ FEW = 3  # samples of an operator and dtype in the fast sweep
 def taken_over(pytestconfig):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        carat.enable(pytestconfig.getoption("only"))
+        sweep.choose(pytestconfig.getoption("only"))
         carat.stats(reset=True)
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         yield
         torch.set_num_threads(threads)
-        carat.disable()
 
 
 @pytest.mark.parametrize("op, dtype", [pytest.param(op, dtype, id=f"{samples.label(op)}-{str(dtype)[6:]}")

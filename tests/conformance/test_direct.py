@@ -36,11 +36,20 @@ def check(overload, args, kwargs, what, how=None):
     if outs is None:
         return
 
-    def make():
-        ours = tree_map(sweep.detached, (args, {**kwargs, **outs}))
+    def prepare(copy):
+        ours = tree_map(copy, (args, {**kwargs, **outs}))
         # Results, and what became of the arguments.
-        return lambda: (overload(*ours[0], **ours[1]), ours)
-    sweep.run_both(make, what)
+        def run():
+            result = overload(*ours[0], **ours[1])
+            return sweep.settle(recorded.name_of(overload), *ours, result), () if how and result_is_unsettled else ours
+        return run
+
+    result_is_unsettled = recorded.name_of(overload) in sweep.UNSTABLE
+
+    def truths():
+        with sweep.OFF:
+            return sweep.Outcome(prepare(lambda value: sweep.promoted(sweep.same_layout(value)))).value
+    sweep.run_both(lambda: prepare(sweep.same_layout), what, truths)
 
 
 @pytest.mark.parametrize("name", [row.overload for row in ROWS])
