@@ -82,6 +82,26 @@ def _numbers():
     aten._foreach_lerp.Scalar(tensors, [t.exp() for t in tensors], 0.25)
 
 
+def _out_forms():
+    """Operators whose functional form computes above the backend, and those that a functional form never calls."""
+    aten, x, ints = torch.ops.aten, torch.linspace(-3, 3, 12).reshape(3, 4), torch.arange(12).reshape(3, 4) % 3
+    aten._to_copy.out(x, out=torch.empty(3, 4, dtype=torch.float64))
+    aten.arange.start_out(1, 9, 2, out=torch.empty(0)), aten.linspace.out(0, 1, 7, out=torch.empty(0))
+    aten.eye.out(5, out=torch.empty(0)), aten.eye.m_out(5, 3, out=torch.empty(0))
+    aten._logcumsumexp(x, 1), aten._logcumsumexp.out(x, 1, out=torch.empty(3, 4))
+    for helper in (aten._cummax_helper, aten._cummin_helper):
+        helper(x, torch.empty_like(x), torch.empty(3, 4, dtype=torch.int64), 1)
+    for how in ("add", "multiply"):
+        aten.scatter.reduce(x, 1, ints, x, reduce=how), aten.scatter_.reduce(x.clone(), 1, ints, x, reduce=how)
+        aten.scatter.value_reduce(x, 1, ints, 2.0, reduce=how), aten.scatter_.value_reduce(x.clone(), 1, ints, 2.0, reduce=how)
+    for how in ("sum", "amax"):
+        aten.scatter_reduce.two(x, 1, ints, x, how), aten.scatter_reduce_.two(x.clone(), 1, ints, x, how)
+    aten.roll(torch.arange(24.).reshape(4, 6), [2], [1])
+    aten._index_put_impl_(x.clone(), [ints[:, 0]], x, False, False)
+    planes = torch.linspace(-1, 1, 2 * 8 * 32 * 32).reshape(2, 8, 32, 32).requires_grad_()
+    torch.nn.functional.group_norm(planes, 2, torch.ones(8, requires_grad=True)).square().sum().backward()
+
+
 def _record_sample(op, sample):
     if isinstance(sample.input, torch.Tensor) and sample.input.requires_grad:
         sweep.gradients(op, sample, 7)()
@@ -105,6 +125,7 @@ def calls():
                     pass
         _optimizers()
         _numbers()
+        _out_forms()
     return recorder.calls
 
 
