@@ -22,6 +22,13 @@ def assert_same(mine, theirs, what, scale=1):
     torch.testing.assert_close(mine, theirs, rtol=tolerance, atol=tolerance * scale, equal_nan=True, msg=lambda m: f"{what}: {m}")
 
 
+def is_nearer(op, args, kwargs, mine, theirs):
+    """Whether Carat's results are at least as near to the double-precision ones as ATen's: then there is no difference."""
+    doubles = [a.double() if isinstance(a, torch.Tensor) and a.is_floating_point() else a for a in args]
+    exact = tensors_of(op(*doubles, **{name: value for name, value in kwargs.items() if name not in ("dtype", "out")}))
+    return all(torch.all((m.double() - e).abs() <= (t.double() - e).abs() * 1.01) for m, t, e in zip(mine, theirs, exact))
+
+
 def check(op, *args, served=True, scale=1, **kwargs):
     """op is an OpOverload. Returns Carat's result after comparing it with ATen's; `served` says whether Carat must serve it.
     `scale` is the size of what was added up to make a result."""
@@ -36,5 +43,11 @@ def check(op, *args, served=True, scale=1, **kwargs):
     if served is not None:
         assert stat is not None and (stat.calls > 0) == served, (what, stat)
     for mine_one, theirs_one in zip(tensors_of(mine), tensors_of(theirs), strict=True):
-        assert_same(mine_one, theirs_one, what, scale)
+        try:
+            assert_same(mine_one, theirs_one, what, scale)
+        except AssertionError:
+            if mine_one.stride() != theirs_one.stride() or not mine_one.is_floating_point():
+                raise
+            if not is_nearer(op, args, kwargs, tensors_of(mine), tensors_of(theirs)):
+                raise
     return mine
