@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # make          builds Carat and installs it into .venv
 # make demo     real models on ATen and on Carat
-# make test     all tests
+# make test     all tests but the long one
+# make conformance  every overload against ATen on the samples of PyTorch's operator database
 # make bench    every operator against ATen
 # make clean    removes what was built; make distclean removes .venv too
 #
@@ -63,10 +64,14 @@ test: install $(VENV)/ready-test
 	@meson test -C $(BUILD) --print-errorlogs
 	@$(BIN)/python -m pytest -q
 
+# Every overload on the samples of PyTorch's operator database: about half an hour on two cores.
+conformance: install $(VENV)/ready-test
+	@$(BIN)/python -m pytest -q tests/conformance
+
 clean:
 	rm -rf $(BUILD) demo-out
 
 distclean: clean
 	rm -rf $(VENV)
 
-.PHONY: all check build install demo bench test clean distclean always
+.PHONY: all check build install demo bench test conformance clean distclean always
