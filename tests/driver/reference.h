@@ -76,7 +76,7 @@ static inline double ref_gelu_tanh_slope(double x)
 #define k_gelu_tanh(x) (0.5 * (x) * (1 + tanh(ref_gelu_inner(x))))
 #define k_gelu_derivative(x) ref_gelu_slope(x)
 #define k_gelu_tanh_derivative(x) ref_gelu_tanh_slope(x)
-#define k_shift_left(x, y) ((y) < 0 || (y) > 62 ? 0 : (double)((int64_t)(x) << (int64_t)(y)))
+#define k_shift_left(x, y) ((y) < 0 || (y) > 62 ? 0 : (double)(int64_t)((uint64_t)(int64_t)(x) << (int64_t)(y)))
 #define k_shift_right(x, y) ((double)((int64_t)(x) >> ((y) < 0 || (y) > 62 ? 62 : (int64_t)(y))))
 #define k_complex(re, im) (re)
 
