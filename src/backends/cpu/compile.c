@@ -68,7 +68,8 @@ static bool try_compiler(const char *compiler)
 {
     char version[256];
     if (!identify(compiler, version, sizeof version)) return false;
-    snprintf(found.identity, sizeof found.identity, "%s %s", version, CARAT_CPU_FLAGS);
+    // The command too: CARAT_CC="cc -fsanitize=address" makes other objects than cc.
+    snprintf(found.identity, sizeof found.identity, "%s %s %s", version, compiler, CARAT_CPU_FLAGS);
     found.command = compiler;
     return true;
 }
