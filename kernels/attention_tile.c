@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the attention kernels share: products of tiles in scratch, copies that bring operands there, and the query rows of
+// a key head. No header, since it is included once for each specialisation.
+//
+// All products are C = keep * C + A B for a tile of C of up to MR x NR, NR = NV * VEC sums in registers. A's rows lie
+// STRIDE apart, a constant, so that a tile's broadcasts need one pointer; or A lies transposed, its columns STRIDE
+// apart, and a tile's broadcasts are neighbours. B's rows may be any distance apart.
+// Defines: T, ACC, VEC, MR (6 to 14), NV. MR * NV + NV + 1 vectors have to fit the registers.
+#define NR (NV * VEC)
+#define STRIDE (ATTENTION_DEPTH + ATTENTION_PAD)
+#define LEAST(a, b) ((a) < (b) ? (a) : (b))
+#define LOAD(x) ((ACC)CAT(load_, T)(x))
+
+_Static_assert(VEC == LANES_OF(ACC), "a vector fills a register");
+
+struct LOCAL_NAME(product) {
+    const ACC *left, *right;
+    ACC *c;
+    const ACC *keep;      // a factor for each row of what C holds; null: C holds nothing
+    i64 right_row, c_row; // distances of B's and C's rows
+    i64 depth;
+};
+
+WORD void LOCAL_NAME(multiply)(const struct LOCAL_NAME(product) *p, const int rows, const int transposed)
+{
+    vec sum[MR][NV];
+    UNROLL(16) for (int r = 0; r < rows; ++r)
+        UNROLL(4) for (int v = 0; v < NV; ++v)
+            sum[r][v] = p->keep ? vec_mul(vec_splat(p->keep[r]), vec_read(p->c + r * p->c_row + v * VEC)) : vec_zero();
+
+    const ACC *left = p->left, *right = p->right;
+    const i64 right_row = p->right_row;
+    for (i64 k = p->depth; k > 0; --k, left += transposed ? STRIDE : 1, right += right_row) {
+        vec panel[NV];
+        UNROLL(4) for (int v = 0; v < NV; ++v) panel[v] = vec_read(right + v * VEC);
+        UNROLL(16) for (int r = 0; r < rows; ++r) {
+            const vec x = vec_splat(left[transposed ? r : r * STRIDE]);
+            UNROLL(4) for (int v = 0; v < NV; ++v) sum[r][v] = vec_fma(x, panel[v], sum[r][v]);
+        }
+    }
+    UNROLL(16) for (int r = 0; r < rows; ++r)
+        UNROLL(4) for (int v = 0; v < NV; ++v) vec_write(p->c + r * p->c_row + v * VEC, sum[r][v]);
+}
+
+// The number of rows has to be a constant where sums live in registers.
+#define MULTIPLY_ROWS(transposed)                                            \
+    switch (rows) {                                                          \
+    case 1: LOCAL_NAME(multiply)(p, 1, transposed); break;                   \
+    case 2: LOCAL_NAME(multiply)(p, 2, transposed); break;                   \
+    case 3: LOCAL_NAME(multiply)(p, 3, transposed); break;                   \
+    case 4: LOCAL_NAME(multiply)(p, 4, transposed); break;                   \
+    case 5: LOCAL_NAME(multiply)(p, 5, transposed); break;        \
+    case 6: LOCAL_NAME(multiply)(p, 6, transposed); break;        \
+    MULTIPLY_MORE(transposed)                                                \
+    default: break;                                                          \
+    }
+#if MR > 6
+#define MULTIPLY_MORE(transposed)                                            \
+    case 7: LOCAL_NAME(multiply)(p, 7, transposed); break;                   \
+    case 8: LOCAL_NAME(multiply)(p, 8, transposed); break;                   \
+    case 9: LOCAL_NAME(multiply)(p, 9, transposed); break;                   \
+    case 10: LOCAL_NAME(multiply)(p, 10, transposed); break;                 \
+    case 11: LOCAL_NAME(multiply)(p, 11, transposed); break;                 \
+    case 12: LOCAL_NAME(multiply)(p, 12, transposed); break;                 \
+    case 13: LOCAL_NAME(multiply)(p, 13, transposed); break;                 \
+    case 14: LOCAL_NAME(multiply)(p, 14, transposed); break;
+#else
+#define MULTIPLY_MORE(transposed)
+#endif
+
+static void LOCAL_NAME(multiply_tile)(const struct LOCAL_NAME(product) *p, i64 rows)
+{
+    MULTIPLY_ROWS(0)
+}
+
+// ---- copies: rows of T become rows of ACC
+
+// dst[r * dst_row + c] = factor * src[r * src_row + c], and zeros up to `padded` columns.
+static void LOCAL_NAME(copy_rows)(ACC *dst, i64 dst_row, const T *src, i64 src_row, i64 rows, i64 cols, i64 padded, ACC factor)
+{
+    for (i64 r = 0; r < rows; ++r, dst += dst_row, src += src_row) {
+        i64 c = 0;
+        prefetch_read(src + src_row);
+        for (; c + VEC <= cols; c += VEC) vec_write(dst + c, vec_mul(vec_splat(factor), vec_load(src + c)));
+        for (; c < cols; ++c) dst[c] = factor * LOAD(src[c]);
+        for (; c < padded; ++c) dst[c] = 0;
+    }
+}
+
+// Rows become columns of panels of NR: dst[(r / NR * depth + c) * NR + r % NR] = src[r * src_row + c]; the last panel is
+// filled up with zeros.
+static void LOCAL_NAME(copy_panels)(ACC *dst, const T *src, i64 src_row, i64 rows, i64 depth)
+{
+    const i64 whole = depth - depth % VEC;
+    for (i64 r = 0; r < rows; r += VEC, src += VEC * src_row) {
+        ACC *const to = dst + r / NR * depth * NR + r % NR;
+        const i64 count = LEAST(VEC, rows - r);
+        i64 c = 0;
+        for (; c < whole && count == VEC; c += VEC) {
+            vec square[VEC];
+            UNROLL(16) FOR_VEC(k) square[k] = vec_load(src + k * src_row + c);
+            vec_transpose(square);
+            UNROLL(16) FOR_VEC(k) vec_write(to + (c + k) * NR, square[k]);
+        }
+        for (; c < depth; ++c)
+            for (i64 k = 0; k < VEC; ++k) to[c * NR + k] = k < count ? LOAD(src[k * src_row + c]) : 0;
+    }
+    for (i64 r = (rows + VEC - 1) / VEC * VEC; r % NR; r += VEC)
+        for (i64 c = 0; c < depth; ++c) vec_write(dst + (r / NR * depth + c) * NR + r % NR, vec_zero());
+}
+
+// ---- query rows: those of all heads that share a key head, head after head
+
+WORD i64 LOCAL_NAME(rows_of_key_head)(const attention_args *a)
+{
+    return a->heads / a->key_heads * a->queries;
+}
+
+// The row of a view that holds query row `row` of a key head.
+WORD i64 LOCAL_NAME(row_offset)(const attention_args *a, const attention_view *view, i64 batch, i64 key_head, i64 row)
+{
+    const i64 head = key_head * (a->heads / a->key_heads) + row / a->queries;
+    return batch * view->batch + head * view->head + row % a->queries * view->row;
+}
+
+// Keys that a query row sees, of those before `end`.
+WORD i64 LOCAL_NAME(keys_seen)(const attention_args *a, i64 row, i64 end)
+{
+    return a->causal ? LEAST(row % a->queries + 1, end) : end;
+}
+
+// Keys that any of some rows sees: up to the next head's first row, each sees more than the one before it.
+WORD i64 LOCAL_NAME(keys_seen_by)(const attention_args *a, i64 row, i64 rows, i64 end)
+{
+    const i64 whole = row / a->queries != (row + rows) / a->queries; // the last row of a head is among them
+    return a->causal ? LEAST(whole ? a->queries : (row + rows - 1) % a->queries + 1, end) : end;
+}
+
+// ---- scores
+
+// score[j] += mask[j] for the n keys from `key` on.
+static void LOCAL_NAME(add_mask)(const attention_args *a, i64 batch, i64 key_head, i64 row, i64 key, ACC *score, i64 n)
+{
+    const attention_view *const mask = &a->mask;
+    const i64 at = LOCAL_NAME(row_offset)(a, mask, batch, key_head, row) + key * mask->element;
+    const T *const same = (const T *)mask->data + at;
+    const ACC *const wide = (const ACC *)mask->data + at; // f32 beside halves
+    i64 j = 0;
+    if (mask->element == 1 && a->mask_is_float)
+        for (; j + VEC <= n; j += VEC) vec_write(score + j, vec_add(vec_read(score + j), vec_read(wide + j)));
+    else if (mask->element == 1)
+        for (; j + VEC <= n; j += VEC) vec_write(score + j, vec_add(vec_read(score + j), vec_load(same + j)));
+    for (; j < n; ++j) score[j] += a->mask_is_float ? wide[j * mask->element] : LOAD(same[j * mask->element]);
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// The attention family's parts: arguments and rows (attention.c), the plans of both passes (attention_forward.c,
+// attention_backward.c).
+#ifndef CARAT_OPS_ATTENTION_H
+#define CARAT_OPS_ATTENTION_H
+
+#include "core/kernel_types.h"
+#include "core/tensor.h"
+#include "attention_args.h"
+
+// The register tile of a target for a dtype's arithmetic.
+typedef struct carat_attention_tile {
+    int64_t rows, cols; // MR and NR
+    int64_t sum;        // bytes of ACC
+} carat_attention_tile;
+carat_attention_tile carat_attention_tile_of(const carat_frame *call, carat_dtype dtype);
+
+// Query, key and value from argument `first` on: what the kernels take, else steps aside.
+carat_status carat_attention_settle(const carat_frame *call, int first, attention_args *a, carat_dtype *dtype);
+// The mask, causal, dropout and the scale, from argument `first` (dropout) on.
+carat_status carat_attention_settle_scores(const carat_frame *call, int first, carat_dtype dtype, attention_args *a);
+// [batch, heads, rows, dim] or, for a view without elements, [batch, heads, rows].
+attention_view carat_attention_view(const carat_tensor *tensor);
+carat_key carat_attention_key(carat_family_id family, carat_dtype dtype);
+
+carat_status carat_attention_run_forward(carat_frame *call);
+
+#endif

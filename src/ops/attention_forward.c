@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// The plan of attention's forward pass (see kernels/attention.k.c): chunks of rows, blocks of keys, parts of the keys.
+// Chunks may follow the number of threads, since a row's result doesn't depend on its neighbours; blocks and parts of
+// the keys follow shapes only.
+#include "ops/attention.h"
+
+#include "jit/jit.h"
+
+enum {
+    CHUNK_ELEMENTS = 16 * 1024,  // of a chunk's query rows, and of a block of keys, to stay in L2
+    CHUNK_ROWS = 512,
+    BLOCK_KEYS = 64,             // a block's at least
+    WORKER_PRODUCTS = 64 * 1024, // multiply-adds below which a further thread costs more than it brings
+    SPLIT_KEYS = 512,            // keys of a part, at least
+    SPLIT_STEPS = 64,            // steps beyond which keys aren't split
+    SPLIT_ROWS = 64,             // query rows that count as one such step
+};
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static int64_t parts(int64_t whole, int64_t part)
+{
+    return (whole + part - 1) / part;
+}
+
+static int64_t round_up(int64_t n, int64_t step)
+{
+    return parts(n, step) * step;
+}
+
+// Keys are split where their heads and rows are too few steps for many threads. Causal rows see few keys then.
+static int64_t splits_of(const attention_args *a, int64_t rows)
+{
+    if (a->causal) return 1;
+    const int64_t steps = a->batch * a->key_heads * parts(rows, SPLIT_ROWS);
+    return larger(1, smaller(a->keys / SPLIT_KEYS, SPLIT_STEPS / steps));
+}
+
+static void choose_blocks(attention_args *a, const carat_attention_tile *tile, int64_t threads)
+{
+    const int64_t rows = a->heads / a->key_heads * a->queries;
+    const int64_t chunk = smaller(CHUNK_ROWS, larger(ATTENTION_TILES * tile->rows, CHUNK_ELEMENTS / a->dim));
+    const int64_t block = smaller(ATTENTION_DEPTH, larger(BLOCK_KEYS, CHUNK_ELEMENTS / a->dim));
+    a->block_keys = round_up(smaller(block, parts(a->keys, parts(a->keys, block))), tile->cols);
+    a->splits = splits_of(a, rows);
+    a->row_chunks = parts(rows, chunk);
+    for (;;) {
+        const int64_t steps = a->batch * a->key_heads * a->row_chunks * a->splits;
+        if (steps % threads == 0 || steps >= 4 * threads || rows / a->row_chunks < 2 * tile->rows) break;
+        ++a->row_chunks;
+    }
+    a->workers = smaller(threads, a->batch * a->key_heads * a->row_chunks * a->splits);
+}
+
+static int64_t scratch_bytes(const attention_args *a, const carat_attention_tile *tile)
+{
+    const int64_t chunk = parts(a->heads / a->key_heads * a->queries, a->row_chunks), stride = ATTENTION_DEPTH + ATTENTION_PAD;
+    const int64_t width = round_up(a->dim, tile->cols), score_rows = ATTENTION_TILES * tile->rows;
+    const int64_t keys = (a->block_keys + tile->cols) * a->dim, values = a->block_keys * (width + ATTENTION_PAD);
+    return round_up((chunk * (stride + width) + keys + values + score_rows * (stride + 1) + 2 * chunk) * tile->sum, 64);
+}
+
+static carat_status launch(const carat_frame *call, attention_args *a, carat_dtype dtype)
+{
+    const carat_attention_tile tile = carat_attention_tile_of(call, dtype);
+    const carat_key key = carat_attention_key(CARAT_FAMILY_attention, dtype);
+    const int64_t rows = a->batch * a->heads * a->queries, worth = larger(1, rows * a->keys * a->dim / WORKER_PRODUCTS);
+    choose_blocks(a, &tile, smaller(carat_thread_count(call), worth));
+    a->scratch_stride = scratch_bytes(a, &tile);
+    const int64_t scratch = a->scratch_stride * a->workers, kept = round_up(a->dim, tile.cols) + 2;
+    const int64_t partial = a->splits > 1 ? rows * a->splits * kept * tile.sum : 0;
+    a->scratch = carat_alloc((size_t)(scratch + partial));
+    if (!a->scratch) return carat_fail(CARAT_OUT_OF_MEMORY, "no memory for %lld bytes", (long long)(scratch + partial));
+    a->partial = (char *)a->scratch + scratch;
+    carat_status status = carat_run_kernel(call, &key, a, sizeof *a, a->workers, 1);
+    if (status == CARAT_OK && a->splits > 1) {
+        a->combining = 1;
+        status = carat_run_kernel(call, &key, a, sizeof *a, rows, larger(1, WORKER_PRODUCTS / (a->splits * a->dim)));
+    }
+    carat_free(a->scratch);
+    return status;
+}
+
+// _scaled_dot_product_flash_attention_for_cpu(query, key, value, dropout_p, is_causal, attn_mask, scale) -> (output, logsumexp)
+carat_status carat_attention_run_forward(carat_frame *call)
+{
+    attention_args a = { .combining = 0 };
+    carat_dtype dtype;
+    carat_kernel kernel;
+    CARAT_TRY(carat_attention_settle(call, 0, &a, &dtype));
+    CARAT_TRY(carat_attention_settle_scores(call, 3, dtype, &a));
+    const carat_key key = carat_attention_key(CARAT_FAMILY_attention, dtype);
+    CARAT_TRY(carat_kernel_get(call->backend, call->device, &key, &kernel));
+    const carat_tensor *q = carat_tensor_arg(call, 0);
+    const int64_t sums[4] = { a.queries * a.heads, 1, a.heads }; // a transposed [batch, rows, heads]
+    int64_t strides[4];
+    carat_output out, logsumexp;
+    carat_like_strides(q, strides);
+    CARAT_TRY(carat_output_make(call, 0, dtype, 4, q->shape, strides, &out));
+    CARAT_TRY(carat_output_make(call, 1, carat_compute_dtype(dtype), 3, q->shape, sums, &logsumexp));
+    a.out = carat_attention_view(&out.view);
+    a.logsumexp = carat_attention_view(&logsumexp.view);
+    return launch(call, &a, dtype);
+}
