@@ -26,6 +26,7 @@
 #define LOWEST ((ACC)-MATH_INF_F32)
 #define MAX(a, b) ((a) > (b) ? (a) : (b)) // a NaN is lost here; the sum of exponentials finds it
 #define TILE_ROWS (ATTENTION_TILES * MR)
+#define AHEAD 8 // rows that are fetched ahead
 
 struct LOCAL_NAME(step) {
     i64 batch, key_head, row, rows; // query rows of the key head
@@ -101,18 +102,23 @@ static void LOCAL_NAME(score_tiles)(const attention_args *a, const struct LOCAL_
         }
 }
 
+// Row `r` of a step, whose scores are those of the block's first `keys` keys.
+WORD void LOCAL_NAME(soften_row)(const attention_args *a, const struct LOCAL_NAME(step) *s, i64 r, ACC *score, i64 key, i64 keys, i64 padded,
+                                 ACC *factor)
+{
+    const i64 seen = LOCAL_NAME(keys_seen)(a, s->row + r, key + keys) - key, n = seen > 0 ? seen : 0;
+    if (a->mask.data) LOCAL_NAME(add_mask)(a, s->batch, s->key_head, s->row + r, key, score, n);
+    LOCAL_NAME(soften)(score, n, padded, s->top + r, s->sum + r, factor);
+}
+
 static void LOCAL_NAME(soften_tiles)(const attention_args *a, const struct LOCAL_NAME(step) *s, const struct LOCAL_NAME(tiles) *t,
                                      i64 key, i64 keys, const i64 *needed)
 {
     const i64 first = LOCAL_NAME(tile_row)(t, t->first);
     for (i64 tile = t->first; tile < t->last; ++tile) {
         const i64 padded = needed[tile - t->first], start = LOCAL_NAME(tile_row)(t, tile);
-        for (i64 r = start; padded > 0 && r < start + LOCAL_NAME(tile_rows)(t, tile); ++r) {
-            ACC *const score = s->score + (r - first) * STRIDE;
-            const i64 seen = LOCAL_NAME(keys_seen)(a, s->row + r, key + keys) - key, n = seen > 0 ? seen : 0;
-            if (a->mask.data) LOCAL_NAME(add_mask)(a, s->batch, s->key_head, s->row + r, key, score, n);
-            LOCAL_NAME(soften)(score, n, padded, s->top + r, s->sum + r, s->factor + (r - first));
-        }
+        for (i64 r = start; padded > 0 && r < start + LOCAL_NAME(tile_rows)(t, tile); ++r)
+            LOCAL_NAME(soften_row)(a, s, r, s->score + (r - first) * STRIDE, key, keys, padded, s->factor + (r - first));
     }
 }
 
@@ -137,6 +143,7 @@ static void LOCAL_NAME(run_block)(const attention_args *a, const struct LOCAL_NA
 {
     const T *const k = (const T *)a->k.data + s->batch * a->k.batch + s->key_head * a->k.head + key * a->k.row;
     const T *const v = (const T *)a->v.data + s->batch * a->v.batch + s->key_head * a->v.head + key * a->v.row;
+    LOCAL_NAME(fetch_rows)(v, a->v.row, keys, a->dim);
     LOCAL_NAME(copy_panels)(s->keys, k, a->k.row, keys, a->dim);
     LOCAL_NAME(copy_rows)(s->values, s->value_row, v, a->v.row, keys, a->dim, s->width, 1);
 
@@ -152,6 +159,8 @@ static void LOCAL_NAME(run_block)(const attention_args *a, const struct LOCAL_NA
     }
 }
 
+#include "attention_few.c"
+
 // ---- a step
 
 // O / sum and the logarithm of the sum; a row that saw no key gives zeros.
@@ -163,7 +172,7 @@ WORD void LOCAL_NAME(store_row)(const attention_args *a, i64 batch, i64 key_head
     i64 d = 0;
     for (; d + VEC <= a->dim; d += VEC) vec_store(out + d, vec_mul(vec_splat(scale), vec_read(o + d)));
     for (; d < a->dim; ++d) out[d] = CAT(store_, T)(o[d] * scale);
-    *logsumexp = sum == 0 ? 0 : top + k_log(sum);
+    *logsumexp = sum == 0 ? 0 : top == -LOWEST ? top : top + k_log(sum);
 }
 
 // Where a row's partial result waits: O, then top and sum.
@@ -188,16 +197,32 @@ static void LOCAL_NAME(finish)(const attention_args *a, const struct LOCAL_NAME(
     }
 }
 
-static void LOCAL_NAME(run_step)(const attention_args *a, const struct LOCAL_NAME(step) *s)
+// A step's query rows to scratch. Their results will soon be written.
+static void LOCAL_NAME(take_rows)(const attention_args *a, const struct LOCAL_NAME(step) *s)
 {
     for (i64 r = 0; r < s->rows; ++r) {
-        const T *const q = (const T *)a->q.data + LOCAL_NAME(row_offset)(a, &a->q, s->batch, s->key_head, s->row + r);
-        LOCAL_NAME(copy_rows)(s->q + r * STRIDE, 0, q, 0, 1, a->dim, a->dim, (ACC)a->scale);
+        const T *const q = (const T *)a->q.data, *const out = (const T *)a->out.data;
+        const i64 ahead = s->row + LEAST(r + AHEAD, s->rows - 1);
+        LOCAL_NAME(fetch_rows)(q + LOCAL_NAME(row_offset)(a, &a->q, s->batch, s->key_head, ahead), 0, 1, a->dim);
+        LOCAL_NAME(fetch_rows)(out + LOCAL_NAME(row_offset)(a, &a->out, s->batch, s->key_head, s->row + r), 0, 1, a->dim);
+        const i64 at = LOCAL_NAME(row_offset)(a, &a->q, s->batch, s->key_head, s->row + r);
+        LOCAL_NAME(copy_rows)(s->q + r * STRIDE, 0, q + at, 0, 1, a->dim, a->dim, (ACC)a->scale);
         s->top[r] = LOWEST;
         s->sum[r] = 0;
     }
+}
+
+static void LOCAL_NAME(run_step)(const attention_args *a, const struct LOCAL_NAME(step) *s)
+{
+    LOCAL_NAME(take_rows)(a, s);
     const i64 end = LOCAL_NAME(keys_seen_by)(a, s->row, s->rows, s->end);
-    for (i64 key = s->key; key < end; key += a->block_keys) LOCAL_NAME(run_block)(a, s, key, LEAST(a->block_keys, end - key));
+    for (i64 key = s->key; key < end; key += a->block_keys) {
+        const i64 keys = LEAST(a->block_keys, end - key);
+        if (a->few)
+            LOCAL_NAME(run_few)(a, s, key, keys);
+        else
+            LOCAL_NAME(run_block)(a, s, key, keys);
+    }
     LOCAL_NAME(finish)(a, s);
 }
 
@@ -273,5 +298,6 @@ KERNEL(attention_args, a)
 #undef LOWEST
 #undef MAX
 #undef TILE_ROWS
+#undef AHEAD
 #undef MULTIPLY_ROWS
 #undef MULTIPLY_MORE

@@ -7,7 +7,7 @@
 #define ATTENTION_DEPTH 256 // elements of a head, and keys of a block, at most: both are depths of products
 #define ATTENTION_PAD 16    // ACC between rows in scratch: makes their distance an odd number of cache lines
 #define ATTENTION_TILES 4   // tiles of query rows that work side by side on a block of keys
-#define ATTENTION_FEW 8     // query rows of a key head that are few: keys and values are streamed, not packed
+#define ATTENTION_FEW 8     // query rows of a key head that are few
 #endif
 
 // [batch, head, row, element], elements dense but in a mask; strides in elements.
@@ -24,6 +24,7 @@ typedef struct attention_args {
     i64 batch, heads, key_heads, queries, keys, dim;
     i64 causal;               // query i sees keys 0 .. i
     f64 scale;
+    i64 few;                  // 1: few query rows, so that keys and values are streamed
     i64 row_chunks;           // parts of a key head's query rows, a step each
     i64 splits;               // parts of the keys, a step each: more than 1 leaves partial results to a second launch
     i64 block_keys;           // keys that are packed at a time

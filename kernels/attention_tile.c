@@ -75,38 +75,48 @@ static void LOCAL_NAME(multiply_tile)(const struct LOCAL_NAME(product) *p, i64 r
 
 // ---- copies: rows of T become rows of ACC
 
+// Heads lie apart in memory, so that a row is a few cache lines that no hardware prefetcher connects with the next row's.
+WORD void LOCAL_NAME(fetch_rows)(const T *src, i64 src_row, i64 rows, i64 cols)
+{
+    for (i64 r = 0; r < rows; ++r, src += src_row)
+        for (i64 c = 0; c < cols; c += 64 / (i64)sizeof(T)) prefetch_read(src + c);
+}
+
 // dst[r * dst_row + c] = factor * src[r * src_row + c], and zeros up to `padded` columns.
-static void LOCAL_NAME(copy_rows)(ACC *dst, i64 dst_row, const T *src, i64 src_row, i64 rows, i64 cols, i64 padded, ACC factor)
+WORD void LOCAL_NAME(copy_rows)(ACC *dst, i64 dst_row, const T *src, i64 src_row, i64 rows, i64 cols, i64 padded, ACC factor)
 {
     for (i64 r = 0; r < rows; ++r, dst += dst_row, src += src_row) {
         i64 c = 0;
-        prefetch_read(src + src_row);
         for (; c + VEC <= cols; c += VEC) vec_write(dst + c, vec_mul(vec_splat(factor), vec_load(src + c)));
         for (; c < cols; ++c) dst[c] = factor * LOAD(src[c]);
         for (; c < padded; ++c) dst[c] = 0;
     }
 }
 
-// Rows become columns of panels of NR: dst[(r / NR * depth + c) * NR + r % NR] = src[r * src_row + c]; the last panel is
-// filled up with zeros.
+// Up to VEC rows become columns of a panel, the missing ones zeros: dst[c * NR + r] = src[r * src_row + c].
+WORD void LOCAL_NAME(copy_columns)(ACC *dst, const T *src, i64 src_row, const i64 rows, i64 depth)
+{
+    i64 c = 0;
+    for (; c + VEC <= depth; c += VEC) {
+        vec square[VEC];
+        UNROLL(16) FOR_VEC(k) square[k] = k < rows ? vec_load(src + k * src_row + c) : vec_zero();
+        vec_transpose(square);
+        UNROLL(16) FOR_VEC(k) vec_write(dst + (c + k) * NR, square[k]);
+    }
+    for (; c < depth; ++c)
+        for (i64 k = 0; k < VEC; ++k) dst[c * NR + k] = k < rows ? LOAD(src[k * src_row + c]) : 0;
+}
+
+// Rows become columns of panels of NR, `depth` deep, one after the other; the last panel is filled up with zeros.
 static void LOCAL_NAME(copy_panels)(ACC *dst, const T *src, i64 src_row, i64 rows, i64 depth)
 {
-    const i64 whole = depth - depth % VEC;
-    for (i64 r = 0; r < rows; r += VEC, src += VEC * src_row) {
-        ACC *const to = dst + r / NR * depth * NR + r % NR;
-        const i64 count = LEAST(VEC, rows - r);
-        i64 c = 0;
-        for (; c < whole && count == VEC; c += VEC) {
-            vec square[VEC];
-            UNROLL(16) FOR_VEC(k) square[k] = vec_load(src + k * src_row + c);
-            vec_transpose(square);
-            UNROLL(16) FOR_VEC(k) vec_write(to + (c + k) * NR, square[k]);
-        }
-        for (; c < depth; ++c)
-            for (i64 k = 0; k < VEC; ++k) to[c * NR + k] = k < count ? LOAD(src[k * src_row + c]) : 0;
+    i64 r = 0;
+    for (; r + VEC <= rows; r += VEC, src += VEC * src_row) {
+        LOCAL_NAME(fetch_rows)(src + VEC * src_row, src_row, LEAST(VEC, rows - r - VEC), depth);
+        LOCAL_NAME(copy_columns)(dst + r / NR * depth * NR + r % NR, src, src_row, VEC, depth);
     }
-    for (i64 r = (rows + VEC - 1) / VEC * VEC; r % NR; r += VEC)
-        for (i64 c = 0; c < depth; ++c) vec_write(dst + (r / NR * depth + c) * NR + r % NR, vec_zero());
+    for (; r < rows || r % NR; r += VEC)
+        LOCAL_NAME(copy_columns)(dst + r / NR * depth * NR + r % NR, src, src_row, r < rows ? rows - r : 0, depth);
 }
 
 // ---- query rows: those of all heads that share a key head, head after head

@@ -7,9 +7,9 @@
 #include "jit/jit.h"
 
 enum {
-    CHUNK_ELEMENTS = 16 * 1024,  // of a chunk's query rows, and of a block of keys, to stay in L2
-    CHUNK_ROWS = 512,
-    BLOCK_KEYS = 64,             // a block's at least
+    CHUNK_ELEMENTS = 24 * 1024,  // of a chunk's query rows, which stay in L2 with their sums
+    CHUNK_ROWS = 512,            // of a chunk at most
+    BLOCK_ELEMENTS = 32 * 1024,  // of a block of keys, in L2 too
     WORKER_PRODUCTS = 64 * 1024, // multiply-adds below which a further thread costs more than it brings
     SPLIT_KEYS = 512,            // keys of a part, at least
     SPLIT_STEPS = 64,            // steps beyond which keys aren't split
@@ -48,8 +48,9 @@ static void choose_blocks(attention_args *a, const carat_attention_tile *tile, i
 {
     const int64_t rows = a->heads / a->key_heads * a->queries;
     const int64_t chunk = smaller(CHUNK_ROWS, larger(ATTENTION_TILES * tile->rows, CHUNK_ELEMENTS / a->dim));
-    const int64_t block = smaller(ATTENTION_DEPTH, larger(BLOCK_KEYS, CHUNK_ELEMENTS / a->dim));
+    const int64_t block = smaller(ATTENTION_DEPTH, BLOCK_ELEMENTS / a->dim);
     a->block_keys = round_up(smaller(block, parts(a->keys, parts(a->keys, block))), tile->cols);
+    a->few = rows <= ATTENTION_FEW;
     a->splits = splits_of(a, rows);
     a->row_chunks = parts(rows, chunk);
     for (;;) {
