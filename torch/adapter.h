@@ -40,11 +40,17 @@ struct Plan {
     Result result = Result::kNothing;
     std::vector<int> returned;  // kArguments: which argument each result is
     int fresh = 0;              // kFresh: how many results
+    int generator = -1;         // which argument is a random generator
     std::string signature;      // a letter for the results, then the kinds
 };
 
 // Fills the plan; returns nullptr, or why the operator can't be taken over (a string literal).
 const char* plan_schema(const c10::FunctionSchema& schema, Plan& plan);
+
+// Dtypes, a bit each, for which an operator that draws random numbers was seen to draw ATen's own, others, or none (random.h).
+struct Streams {
+    std::atomic<uint32_t> alike{0}, other{0}, unserved{0};
+};
 
 // How often an operator was served, and how often not and why. Reasons are string literals: compared by address.
 struct Counters {
@@ -53,6 +59,7 @@ struct Counters {
         std::atomic<const char*> reason{nullptr};
         std::atomic<uint64_t> count{0};
     } aside[kMaxReasons];
+    Streams streams;
     void count_aside(const char* reason) noexcept;
     bool any() const noexcept;
 };
@@ -62,12 +69,13 @@ struct Counters {
 struct Override : c10::OperatorKernel {
     Override(const carat_op* op, int index, c10::OperatorHandle handle, c10::KernelFunction original, Plan plan, Counters* counters,
              const std::atomic<bool>* selected)
-        : op(op), index(index), first_out(plan.first_out), result(plan.result), selected(selected), counters(counters),
+        : op(op), index(index), first_out(plan.first_out), generator(plan.generator), result(plan.result), selected(selected), counters(counters),
           handle(handle), original(std::move(original)), plan(std::move(plan)) {}
 
     const carat_op* op;
     int index;                          // in Carat's table
     int first_out;
+    int generator;
     Result result;
     const std::atomic<bool>* selected;  // by enable()
     Counters* counters;

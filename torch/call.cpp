@@ -3,8 +3,8 @@
 #include "adapter.h"
 #include "memory.h"
 #include "pack.h"
+#include "random.h"
 
-#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
 
 #include <cstdlib>
@@ -43,20 +43,6 @@ int thread_count(void*) noexcept
     return at::in_parallel_region() ? 1 : at::get_num_threads();
 }
 
-carat_status random_words(void*, void* generator, uint32_t* out, int64_t count) noexcept
-{
-    try {
-        const at::Generator& fallback = at::detail::getDefaultCPUGenerator();
-        auto* source = generator != nullptr ? static_cast<at::CPUGeneratorImpl*>(generator)
-                                            : fallback.get<at::CPUGeneratorImpl>();
-        const std::lock_guard<std::mutex> lock(source->mutex_);
-        for (int64_t i = 0; i < count; i++) out[i] = source->random();
-        return CARAT_OK;
-    } catch (...) {
-        return CARAT_INTERNAL_ERROR;
-    }
-}
-
 carat_dtype default_dtype() noexcept
 {
     return carat_dtype_of(c10::typeMetaToScalarType(c10::get_default_dtype()));
@@ -90,7 +76,11 @@ bool serve(Call& call, const carat_arg* args, int count)
 {
     int nouts;
     const carat_tensor* outs = find_outs(call, args, count, &nouts);
-    const carat_context context = {&call, default_dtype(), make_output, parallel_for, thread_count, nullptr, random_words};
+    const carat_context context = {&call, default_dtype(), make_output, parallel_for, thread_count, nullptr, with_generator};
+    if (C10_UNLIKELY(call.override.generator >= 0) && !draws_alike(call, context, args, count)) {
+        turn_away(call);
+        return false;
+    }
     const carat_status status = carat_call(&context, call.override.op, args, call.override.first_out, outs, nouts);
     if (C10_LIKELY(status == CARAT_OK)) {
         call.override.counters->served.fetch_add(1, std::memory_order_relaxed);

@@ -53,6 +53,7 @@ const char* plan_arguments(const c10::FunctionSchema& schema, Plan& plan)
         const char kind = kind_of(arguments[i]);
         if (kind == '\0') return "schema: unknown argument type";
         plan.kinds.push_back(kind);
+        if (kind == kGenerator || kind == kGeneratorOpt) plan.generator = static_cast<int>(i);
         if (!arguments[i].is_out()) {
             if (plan.first_out < static_cast<int>(i)) return "schema: out= arguments are not the last";
         } else if (plan.first_out == static_cast<int>(arguments.size())) {

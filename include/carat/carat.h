@@ -155,6 +155,19 @@ typedef struct carat_arg {
     };
 } carat_arg;
 
+// ---------------------------------------------------------------------------------------------------- random numbers
+
+#define CARAT_GENERATOR_WORDS 624
+
+// A Mersenne twister (mt19937): its block of raw words, of which the first `taken` have been used. One thread at a time.
+typedef struct carat_generator {
+    uint32_t words[CARAT_GENERATOR_WORDS];
+    int32_t taken;
+} carat_generator;
+
+// As torch.manual_seed does it. Carat's default generator (NULL) begins with PyTorch's default seed.
+CARAT_API void carat_generator_seed(carat_generator *generator, uint64_t seed);
+
 // ---------------------------------------------------------------------------------------------------- context
 
 // What a program lends to Carat: where results live and which threads work. All hooks may be called from the calling
@@ -176,9 +189,11 @@ typedef struct carat_context {
     // The device's current stream for kernels (a CUstream on CUDA). NULL: the default stream.
     void *(*stream)(void *host, carat_device device);
 
-    // Fills out[0..count) with the next raw 32-bit words of a random generator (CARAT_ARG_OPAQUE, or NULL for the
-    // default one) of the host. NULL: operators that draw random numbers answer CARAT_UNSUPPORTED.
-    carat_status (*random_words)(void *host, void *generator, uint32_t *out, int64_t count);
+    // Calls draw(arg, words, taken) with the state of a Mersenne twister (CARAT_ARG_OPAQUE, or NULL for the host's default
+    // one), laid out as in carat_generator, which nobody else uses meanwhile; keeps what draw left there if it answers
+    // CARAT_OK. NULL: the opaque argument is a carat_generator, and the default one is Carat's.
+    carat_status (*with_generator)(void *host, void *generator, carat_status (*draw)(void *arg, uint32_t *words, int32_t *taken),
+                                   void *arg);
 } carat_context;
 
 // Memory from Carat's block pool, 64-byte aligned; freed blocks are kept for reuse up to CARAT_POOL_BYTES.

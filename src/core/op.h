@@ -109,6 +109,9 @@ static inline int carat_thread_count(const carat_frame *call)
     return call->context->thread_count ? call->context->thread_count(call->context->host) : 1;
 }
 
+// Calls draw with the state of generator argument i (see carat_context.with_generator), under its lock.
+carat_status carat_with_generator(const carat_frame *call, int i, carat_status (*draw)(void *arg, uint32_t *words, int32_t *taken), void *arg);
+
 // ---- arguments: helpers for the values that schemas have
 
 static inline const carat_tensor *carat_tensor_arg(const carat_frame *call, int i)

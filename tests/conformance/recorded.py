@@ -102,6 +102,13 @@ def _out_forms():
     torch.nn.functional.group_norm(planes, 2, torch.ones(8, requires_grad=True)).square().sum().backward()
 
 
+def _random():
+    """Enough elements for Carat to draw them."""
+    x = torch.empty(20, 30)
+    x.bernoulli_(0.4), x.uniform_(-1, 2), x.normal_(1, 2), x.exponential_(2), x.random_(), x.random_(50), x.random_(-3, 50)
+    torch.randperm(700)
+
+
 def _record_sample(op, sample):
     if isinstance(sample.input, torch.Tensor) and sample.input.requires_grad:
         sweep.gradients(op, sample, 7)()
@@ -126,6 +133,7 @@ def calls():
         _optimizers()
         _numbers()
         _out_forms()
+        _random()
     return recorder.calls
 
 
