@@ -26,7 +26,6 @@
 #define LOWEST ((ACC)-MATH_INF_F32)
 #define MAX(a, b) ((a) > (b) ? (a) : (b)) // a NaN is lost here; the sum of exponentials finds it
 #define TILE_ROWS (ATTENTION_TILES * MR)
-#define AHEAD 8 // rows that are fetched ahead
 
 struct LOCAL_NAME(step) {
     i64 batch, key_head, row, rows; // query rows of the key head
@@ -63,27 +62,6 @@ WORD void LOCAL_NAME(soften)(ACC *score, i64 n, i64 padded, ACC *top, ACC *sum, 
     *factor = k_exp_below(*top - base);
     *sum = *sum * *factor + sums[0];
     *top = tops[0];
-}
-
-// Tiles [first, last) of a chunk's rows, evenly as many rows each.
-struct LOCAL_NAME(tiles) {
-    i64 first, last, even, longer;
-};
-WORD i64 LOCAL_NAME(tile_row)(const struct LOCAL_NAME(tiles) *t, i64 tile)
-{
-    return tile * t->even + LEAST(tile, t->longer);
-}
-WORD i64 LOCAL_NAME(tile_rows)(const struct LOCAL_NAME(tiles) *t, i64 tile)
-{
-    return t->even + (tile < t->longer);
-}
-
-// Keys of a block that a tile needs.
-WORD i64 LOCAL_NAME(tile_keys)(const attention_args *a, const struct LOCAL_NAME(step) *s, const struct LOCAL_NAME(tiles) *t, i64 tile,
-                               i64 key, i64 keys)
-{
-    const i64 row = s->row + LOCAL_NAME(tile_row)(t, tile);
-    return LOCAL_NAME(keys_seen_by)(a, row, LOCAL_NAME(tile_rows)(t, tile), key + keys) - key;
 }
 
 static void LOCAL_NAME(score_tiles)(const attention_args *a, const struct LOCAL_NAME(step) *s, const struct LOCAL_NAME(tiles) *t,
@@ -147,12 +125,11 @@ static void LOCAL_NAME(run_block)(const attention_args *a, const struct LOCAL_NA
     LOCAL_NAME(copy_panels)(s->keys, k, a->k.row, keys, a->dim);
     LOCAL_NAME(copy_rows)(s->values, s->value_row, v, a->v.row, keys, a->dim, s->width, 1);
 
-    const i64 count = (s->rows + MR - 1) / MR;
-    struct LOCAL_NAME(tiles) t = { .even = s->rows / count, .longer = s->rows % count };
-    for (t.first = 0; t.first < count; t.first = t.last) {
+    struct LOCAL_NAME(tiles) t = LOCAL_NAME(tiles_of)(s->rows);
+    for (; t.first < t.count; t.first = t.last) {
         i64 needed[ATTENTION_TILES];
-        t.last = LEAST(t.first + ATTENTION_TILES, count);
-        for (i64 tile = t.first; tile < t.last; ++tile) needed[tile - t.first] = LOCAL_NAME(tile_keys)(a, s, &t, tile, key, keys);
+        t.last = LEAST(t.first + ATTENTION_TILES, t.count);
+        for (i64 tile = t.first; tile < t.last; ++tile) needed[tile - t.first] = LOCAL_NAME(tile_keys)(a, &t, s->row, tile, key, keys);
         LOCAL_NAME(score_tiles)(a, s, &t, keys, needed);
         LOCAL_NAME(soften_tiles)(a, s, &t, key, keys, needed);
         LOCAL_NAME(add_values)(s, &t, key == s->key, needed);
@@ -169,9 +146,7 @@ WORD void LOCAL_NAME(store_row)(const attention_args *a, i64 batch, i64 key_head
     T *const out = (T *)a->out.data + LOCAL_NAME(row_offset)(a, &a->out, batch, key_head, row);
     ACC *const logsumexp = (ACC *)a->logsumexp.data + LOCAL_NAME(row_offset)(a, &a->logsumexp, batch, key_head, row);
     const ACC scale = sum == 0 ? 1 : 1 / sum;
-    i64 d = 0;
-    for (; d + VEC <= a->dim; d += VEC) vec_store(out + d, vec_mul(vec_splat(scale), vec_read(o + d)));
-    for (; d < a->dim; ++d) out[d] = CAT(store_, T)(o[d] * scale);
+    LOCAL_NAME(give_row)(out, o, a->dim, scale);
     *logsumexp = sum == 0 ? 0 : top == -LOWEST ? top : top + k_log(sum);
 }
 
@@ -197,24 +172,13 @@ static void LOCAL_NAME(finish)(const attention_args *a, const struct LOCAL_NAME(
     }
 }
 
-// A step's query rows to scratch. Their results will soon be written.
-static void LOCAL_NAME(take_rows)(const attention_args *a, const struct LOCAL_NAME(step) *s)
+static void LOCAL_NAME(run_step)(const attention_args *a, const struct LOCAL_NAME(step) *s)
 {
+    LOCAL_NAME(take_rows)(a, &a->q, s->batch, s->key_head, s->row, s->rows, s->q, a->dim, (ACC)a->scale);
     for (i64 r = 0; r < s->rows; ++r) {
-        const T *const q = (const T *)a->q.data, *const out = (const T *)a->out.data;
-        const i64 ahead = s->row + LEAST(r + AHEAD, s->rows - 1);
-        LOCAL_NAME(fetch_rows)(q + LOCAL_NAME(row_offset)(a, &a->q, s->batch, s->key_head, ahead), 0, 1, a->dim);
-        LOCAL_NAME(fetch_rows)(out + LOCAL_NAME(row_offset)(a, &a->out, s->batch, s->key_head, s->row + r), 0, 1, a->dim);
-        const i64 at = LOCAL_NAME(row_offset)(a, &a->q, s->batch, s->key_head, s->row + r);
-        LOCAL_NAME(copy_rows)(s->q + r * STRIDE, 0, q + at, 0, 1, a->dim, a->dim, (ACC)a->scale);
         s->top[r] = LOWEST;
         s->sum[r] = 0;
     }
-}
-
-static void LOCAL_NAME(run_step)(const attention_args *a, const struct LOCAL_NAME(step) *s)
-{
-    LOCAL_NAME(take_rows)(a, s);
     const i64 end = LOCAL_NAME(keys_seen_by)(a, s->row, s->rows, s->end);
     for (i64 key = s->key; key < end; key += a->block_keys) {
         const i64 keys = LEAST(a->block_keys, end - key);
@@ -295,9 +259,9 @@ KERNEL(attention_args, a)
 #undef STRIDE
 #undef LEAST
 #undef LOAD
+#undef AHEAD
 #undef LOWEST
 #undef MAX
 #undef TILE_ROWS
-#undef AHEAD
 #undef MULTIPLY_ROWS
 #undef MULTIPLY_MORE

@@ -7,6 +7,7 @@
 #define ATTENTION_DEPTH 256 // elements of a head, and keys of a block, at most: both are depths of products
 #define ATTENTION_PAD 16    // ACC between rows in scratch: makes their distance an odd number of cache lines
 #define ATTENTION_TILES 4   // tiles of query rows that work side by side on a block of keys
+#define ATTENTION_GROUP 64  // query rows that work side by side on a block of keys in the backward pass, at most
 #define ATTENTION_FEW 8     // query rows of a key head that are few
 #endif
 

@@ -10,6 +10,7 @@
 #define STRIDE (ATTENTION_DEPTH + ATTENTION_PAD)
 #define LEAST(a, b) ((a) < (b) ? (a) : (b))
 #define LOAD(x) ((ACC)CAT(load_, T)(x))
+#define AHEAD 8 // rows that are fetched ahead
 
 _Static_assert(VEC == LANES_OF(ACC), "a vector fills a register");
 
@@ -71,6 +72,24 @@ WORD void LOCAL_NAME(multiply)(const struct LOCAL_NAME(product) *p, const int ro
 static void LOCAL_NAME(multiply_tile)(const struct LOCAL_NAME(product) *p, i64 rows)
 {
     MULTIPLY_ROWS(0)
+}
+
+// Rows in tiles, evenly as many each; work on them takes tiles [first, last) at a time.
+struct LOCAL_NAME(tiles) {
+    i64 first, last, count, even, longer; // the first `longer` tiles have one row more
+};
+WORD struct LOCAL_NAME(tiles) LOCAL_NAME(tiles_of)(i64 rows)
+{
+    const i64 count = (rows + MR - 1) / MR;
+    return (struct LOCAL_NAME(tiles)){ .count = count, .even = rows / count, .longer = rows % count };
+}
+WORD i64 LOCAL_NAME(tile_row)(const struct LOCAL_NAME(tiles) *t, i64 tile)
+{
+    return tile * t->even + LEAST(tile, t->longer);
+}
+WORD i64 LOCAL_NAME(tile_rows)(const struct LOCAL_NAME(tiles) *t, i64 tile)
+{
+    return t->even + (tile < t->longer);
 }
 
 // ---- copies: rows of T become rows of ACC
@@ -144,6 +163,36 @@ WORD i64 LOCAL_NAME(keys_seen_by)(const attention_args *a, i64 row, i64 rows, i6
 {
     const i64 whole = row / a->queries != (row + rows) / a->queries; // the last row of a head is among them
     return a->causal ? LEAST(whole ? a->queries : (row + rows - 1) % a->queries + 1, end) : end;
+}
+
+// Keys of a block that a tile needs, the tile's rows counted from `row`.
+WORD i64 LOCAL_NAME(tile_keys)(const attention_args *a, const struct LOCAL_NAME(tiles) *t, i64 row, i64 tile, i64 key, i64 keys)
+{
+    return LOCAL_NAME(keys_seen_by)(a, row + LOCAL_NAME(tile_row)(t, tile), LOCAL_NAME(tile_rows)(t, tile), key + keys) - key;
+}
+
+// Query rows of a view to scratch, STRIDE apart, times a factor and with zeros up to `padded` columns.
+static void LOCAL_NAME(take_rows)(const attention_args *a, const attention_view *view, i64 batch, i64 key_head, i64 row, i64 rows, ACC *dst,
+                                  i64 padded, ACC factor)
+{
+    const T *const src = (const T *)view->data;
+    for (i64 r = 0; r < rows; ++r, dst += STRIDE) {
+        const i64 at = LOCAL_NAME(row_offset)(a, view, batch, key_head, row + r);
+        const i64 ahead = LOCAL_NAME(row_offset)(a, view, batch, key_head, row + LEAST(r + AHEAD, rows - 1));
+        LOCAL_NAME(fetch_rows)(src + ahead, 0, 1, a->dim);
+        if (view->element == 1)
+            LOCAL_NAME(copy_rows)(dst, 0, src + at, 0, 1, a->dim, padded, factor);
+        else
+            for (i64 d = 0; d < padded; ++d) dst[d] = d < a->dim ? factor * LOAD(src[at + d * view->element]) : 0;
+    }
+}
+
+// dst[c] = factor * src[c]
+WORD void LOCAL_NAME(give_row)(T *dst, const ACC *src, i64 cols, ACC factor)
+{
+    i64 c = 0;
+    for (; c + VEC <= cols; c += VEC) vec_store(dst + c, vec_mul(vec_splat(factor), vec_read(src + c)));
+    for (; c < cols; ++c) dst[c] = CAT(store_, T)(factor * src[c]);
 }
 
 // ---- scores

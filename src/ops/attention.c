@@ -62,6 +62,12 @@ static void enumerate(const carat_target *target, void (*emit)(void *arg, const 
     enumerate_of(CARAT_FAMILY_attention, emit, arg);
 }
 
+static void enumerate_backward(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg)
+{
+    (void)target;
+    enumerate_of(CARAT_FAMILY_attention_backward, emit, arg);
+}
+
 // ---- arguments
 
 attention_view carat_attention_view(const carat_tensor *tensor)
@@ -131,4 +137,12 @@ const carat_family carat_family_attention = {
     .row_count = sizeof rows / sizeof *rows,
     .describe = describe,
     .enumerate = enumerate,
+};
+
+// Kernels of the backward pass; no operators of its own.
+const carat_family carat_family_attention_backward = {
+    .name = "attention_backward",
+    .source = "attention_backward.k.c",
+    .describe = describe,
+    .enumerate = enumerate_backward,
 };

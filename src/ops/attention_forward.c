@@ -16,25 +16,10 @@ enum {
     SPLIT_ROWS = 64,             // query rows that count as one such step
 };
 
-static int64_t smaller(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t larger(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
-static int64_t parts(int64_t whole, int64_t part)
-{
-    return (whole + part - 1) / part;
-}
-
-static int64_t round_up(int64_t n, int64_t step)
-{
-    return parts(n, step) * step;
-}
+#define smaller carat_attention_smaller
+#define larger carat_attention_larger
+#define parts carat_attention_parts
+#define round_up carat_attention_round_up
 
 // Keys are split where their heads and rows are too few steps for many threads. Causal rows see few keys then.
 static int64_t splits_of(const attention_args *a, int64_t rows)
