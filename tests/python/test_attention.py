@@ -10,7 +10,9 @@ from torch.nn.functional import scaled_dot_product_attention
 import carat
 
 FORWARD = "_scaled_dot_product_flash_attention_for_cpu"
+BACKWARD = FORWARD + "_backward"
 forward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default
+backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward.default
 DTYPES = [torch.float32, torch.bfloat16, torch.float16, torch.float64]
 EPSILON = {torch.float32: 2**-23, torch.bfloat16: 2**-8, torch.float16: 2**-11, torch.float64: 2**-52}
 INF = float("inf")
@@ -69,6 +71,13 @@ def exact(q, k, v, attn_mask=None, is_causal=False, scale=None):
     return out.masked_fill(blind[..., None], 0), scores.logsumexp(-1).masked_fill(blind, 0)
 
 
+def gradients(q, k, v, grad, **options):
+    """Of query, key and value, through the definition."""
+    with torch.enable_grad():
+        leaves = [t.double().detach().requires_grad_() for t in (q, k, v)]
+        return torch.autograd.grad(exact(*leaves, **options)[0], leaves, grad.double())
+
+
 def on_carat(call, overload=FORWARD):
     before = carat.stats().get(overload, carat.Stat(0, 0, {})).calls
     with carat.use():
@@ -78,12 +87,12 @@ def on_carat(call, overload=FORWARD):
     return result
 
 
-def compare(got, want, truth, dtype):
+def compare(got, want, truth, dtype, sums=32):
     """Dtype, shape and strides of ATen's; no further from the truth than ATen but for a few roundings of sums."""
     assert (got.dtype, got.shape, got.stride()) == (want.dtype, want.shape, want.stride())
     size = truth.abs().max().clamp(min=1)
     error, theirs = (got.double() - truth).abs().max(), (want.double() - truth).abs().max()
-    rounding = 2 * EPSILON[want.dtype] + 32 * EPSILON[torch.float64 if dtype == torch.float64 else torch.float32]
+    rounding = 2 * EPSILON[want.dtype] + sums * EPSILON[torch.float64 if dtype == torch.float64 else torch.float32]
     assert error <= 1.5 * theirs + rounding * size, (float(error), float(theirs))
 
 
@@ -99,6 +108,32 @@ def test_forward(shape, dtype):
         out_exact, logsumexp_exact = exact(q, k, v, **options)
         compare(out, out_aten, out_exact, dtype)
         compare(logsumexp, logsumexp_aten, logsumexp_exact, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_backward(shape, dtype):
+    for (name, options), transposed in itertools.product(masks(shape, dtype), (True, False)):
+        if not transposed and name != "causal":
+            continue
+        q, k, v = tensors(shape, dtype, transposed)
+        out, logsumexp = forward(q, k, v, **options)
+        grad = torch.randn_like(out)
+        causal, rest = options.get("is_causal", False), {n: o for n, o in options.items() if n != "is_causal"}
+        call = lambda: backward(grad, q, k, v, out, logsumexp, 0.0, causal, **rest)  # noqa: B023, E731
+        # The scores of the forward pass, whose logsumexp is ATen's here, were rounded otherwise.
+        for got, want, truth in zip(on_carat(call, BACKWARD), call(), gradients(q, k, v, grad, **options)):
+            compare(got, want, truth, dtype, sums=256)
+
+
+def test_expanded_gradient():
+    """What sum() and mean() send back: one number, or one row, for all."""
+    q, k, v = tensors((2, 4, 2, 33, 50, 24), torch.float32)
+    out, logsumexp = forward(q, k, v)
+    for grad in (torch.randn(1).expand(out.shape), torch.randn(24).expand(out.shape), torch.randn(2, 4, 24, 33).mT):
+        got = on_carat(lambda: backward(grad, q, k, v, out, logsumexp, 0.0, False), BACKWARD)
+        for a, b in zip(got, gradients(q, k, v, grad)):
+            torch.testing.assert_close(a.double(), b, rtol=1e-4, atol=1e-5)
 
 
 def test_layouts():
@@ -134,7 +169,9 @@ def test_threads_agree():
         results = []
         for count in (1, 2, 3, 7):
             torch.set_num_threads(count)
-            results.append(on_carat(lambda: forward(q, k, v)))
+            out, logsumexp = on_carat(lambda: forward(q, k, v))
+            grads = on_carat(lambda: backward(v.new_ones(1).expand(out.shape), q, k, v, out, logsumexp, 0.0, False), BACKWARD)
+            results.append((out, logsumexp, *grads))
         torch.set_num_threads(threads)
         assert all(torch.equal(a, b) for other in results[1:] for a, b in zip(results[0], other))
 
@@ -154,6 +191,23 @@ def test_left_to_aten():
     assert carat.stats()[FORWARD].calls == 0
     with carat.use(), pytest.raises(RuntimeError):
         forward(q, k, v, attn_mask=torch.zeros(5, 7, dtype=torch.bool))
+
+
+def test_autograd():
+    """Forward and backward on Carat beside both on ATen."""
+    grads = {}
+    for on in (False, True):
+        torch.manual_seed(1)
+        leaves = [t.requires_grad_() for t in tensors((2, 4, 2, 96, 96, 64), torch.float32, transposed=False)]
+        if on:
+            carat.enable()
+        (scaled_dot_product_attention(*leaves, is_causal=True, enable_gqa=True) ** 2).sum().backward()
+        carat.disable()
+        grads[on] = [leaf.grad for leaf in leaves]
+    assert carat.stats()[FORWARD].calls == 1 and carat.stats()[BACKWARD].calls == 1
+    for a, b in zip(grads[True], grads[False]):
+        assert a.stride() == b.stride()
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
 def test_functional():
