@@ -8,7 +8,6 @@
 #define ATTENTION_PAD 16    // ACC between rows in scratch: makes their distance an odd number of cache lines
 #define ATTENTION_TILES 4   // tiles of query rows that work side by side on a block of keys
 #define ATTENTION_GROUP 64  // query rows that work side by side on a block of keys in the backward pass, at most
-#define ATTENTION_FEW 8     // query rows of a key head that are few
 #endif
 
 // [batch, head, row, element], elements dense but in a mask; strides in elements.

@@ -10,6 +10,8 @@ enum {
     CHUNK_ELEMENTS = 24 * 1024,  // of a chunk's query rows, which stay in L2 with their sums
     CHUNK_ROWS = 512,            // of a chunk at most
     BLOCK_ELEMENTS = 32 * 1024,  // of a block of keys, in L2 too
+    FEW_ROWS = 8,                // query rows that are few,
+    FEW_KEYS = 64,               // where keys are that many: below, scores are rounded as the backward pass rounds them
     WORKER_PRODUCTS = 64 * 1024, // multiply-adds below which a further thread costs more than it brings
     SPLIT_KEYS = 512,            // keys of a part, at least
     SPLIT_STEPS = 64,            // steps beyond which keys aren't split
@@ -35,7 +37,7 @@ static void choose_blocks(attention_args *a, const carat_attention_tile *tile, i
     const int64_t chunk = smaller(CHUNK_ROWS, larger(ATTENTION_TILES * tile->rows, CHUNK_ELEMENTS / a->dim));
     const int64_t block = smaller(ATTENTION_DEPTH, BLOCK_ELEMENTS / a->dim);
     a->block_keys = round_up(smaller(block, parts(a->keys, parts(a->keys, block))), tile->cols);
-    a->few = rows <= ATTENTION_FEW;
+    a->few = rows <= FEW_ROWS && a->keys >= FEW_KEYS;
     a->splits = splits_of(a, rows);
     a->row_chunks = parts(rows, chunk);
     for (;;) {
