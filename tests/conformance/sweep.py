@@ -191,6 +191,14 @@ def check_sample(op, sample, what, thorough):
         check_out(op, sample, off.value, what, ("same", "strided", "wrong") if thorough else ("same", "strided"))
 
 
+def non_contiguous(sample):
+    """The sample with holes in its tensors; None where it can't have any (sparse tensors)."""
+    try:
+        return sample.noncontiguous()
+    except RuntimeError:
+        return None
+
+
 def check_errors(op):
     """Bad input: the same exception with the same words."""
     for index, error in enumerate(op.error_inputs("cpu")):
