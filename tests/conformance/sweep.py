@@ -29,27 +29,31 @@ class Outcome:
         self.random_state = torch.get_rng_state()
 
 
-UNSTABLE = ("sort", "argsort", "sort.values")
+UNSTABLE = ("sort", "argsort", "sort.values", "msort", "topk", "topk.values")
 
 
 def settle(name, args, kwargs, result):
-    """A result that both sides must agree on: which of several equal values an unstable sort puts first is not settled."""
-    if name not in UNSTABLE or kwargs.get("stable"):
+    """A result that both sides must agree on: which of several equal values an unstable sort puts first, or topk takes, is
+    not settled. The values are, and that their indices are distinct."""
+    if name not in UNSTABLE or kwargs.get("stable") or torch.is_tensor(result) and result.is_floating_point():
         return result
-    dim = kwargs.get("dim", args[1] if len(args) > 1 else -1)
+    place = 2 if name.startswith("topk") else 1
+    dim = kwargs.get("dim", args[place] if len(args) > place else -1)
     indices = result if torch.is_tensor(result) else result[1]
     if args[0].dim() == 0:
         return [result]
-    return [*([] if torch.is_tensor(result) else [result[0]]), args[0].detach().gather(dim, indices), indices.sort(dim)[0]]
+    distinct = bool(indices.sort(dim)[0].diff(dim=dim).ne(0).all())
+    return [*([] if torch.is_tensor(result) else [result[0]]), args[0].detach().gather(dim, indices), distinct, indices.shape,
+            indices.stride(), indices.dtype]
 
 
-def compare(on, off, what, truths=None):
+def compare(on, off, what, truths=None, chain=False):
     if off.failure is not None or on.failure is not None:
         ours, atens = repr(on.failure), repr(off.failure)
         if type(on.failure) is not type(off.failure) or str(on.failure) != str(off.failure):
             raise Difference(f"{what}: {ours}, not {atens}")
         return
-    check(on.value, off.value, what, truths)
+    check(on.value, off.value, what, truths, chain)
     if not torch.equal(on.random_state, off.random_state):
         raise Difference(f"{what}: the random generator is in another state")
 
@@ -60,7 +64,7 @@ def choose(only):
     ON = carat.use(only)
 
 
-def run_both(make, what, truths=None):
+def run_both(make, what, truths=None, chain=False):
     """Compares make()() on both sides: make prepares fresh inputs, its result is what is run. Returns ATen's outcome."""
     function = make()
     with OFF:
@@ -68,7 +72,7 @@ def run_both(make, what, truths=None):
     function = make()
     with ON:
         on = Outcome(function)
-    compare(on, off, what, truths)
+    compare(on, off, what, truths, chain)
     return off
 
 
@@ -122,7 +126,7 @@ def check_backward(op, sample, what):
         double.output_process_fn_grad = sample.output_process_fn_grad
         with OFF:
             return Outcome(gradients(op, double, 7)).value
-    run_both(lambda: gradients(op, sample, 7), f"{what} backward", truths)
+    run_both(lambda: gradients(op, sample, 7), f"{what} backward", truths, chain=True)
 
 
 def detached(value):
@@ -183,7 +187,8 @@ def check_sample(op, sample, what, thorough):
     """Everything about one sample."""
     off = check_forward(op, sample, what)
     wants_gradient = any(torch.is_tensor(t) and t.requires_grad for t in leaves((sample.input, sample.args, sample.kwargs)))
-    if wants_gradient and off.failure is None:
+    ties = op.name in UNSTABLE and sample.input.element_size() < 4  # their gradients go where the indices point
+    if wants_gradient and off.failure is None and not ties:
         check_backward(op, sample, what)
     if op.inplace_variant is not None and leaves(sample.input):
         check_inplace(op, sample, what)
