@@ -5,13 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+// Any tensor without elements is, as in PyTorch.
 bool carat_is_contiguous(const carat_tensor *tensor)
 {
     int64_t expected = 1;
     for (int d = tensor->ndim; d-- > 0;) {
-        if (tensor->shape[d] == 0) return true;
         if (tensor->shape[d] == 1) continue;
-        if (tensor->strides[d] != expected) return false;
+        if (tensor->strides[d] != expected) return carat_numel(tensor) == 0;
         expected *= tensor->shape[d];
     }
     return true;
