@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # make          builds Carat and installs it into .venv
 # make demo     real models on ATen and on Carat
-# make test     all tests but the long one; what fails runs a second time, for profiles on a busy machine
-# make conformance  every overload against ATen on the samples of PyTorch's operator database
+# make test     all tests, the long one in a short form; what fails runs a second time, for profiles on a busy machine
+# make conformance  every overload against ATen on all samples of PyTorch's operator database
 # make bench    every operator against ATen
 # make clean    removes what was built; make distclean removes .venv too
 #
@@ -64,9 +64,9 @@ test: install $(VENV)/ready-test
 	@meson test -C $(BUILD) --print-errorlogs
 	@$(BIN)/python -m pytest -q || $(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none
 
-# Every overload on the samples of PyTorch's operator database: about half an hour on two cores.
+# Every overload on all samples of PyTorch's operator database, of which make test takes a few: MINUTES minutes.
 conformance: install $(VENV)/ready-test
-	@$(BIN)/python -m pytest -q tests/conformance
+	@$(BIN)/python -m pytest -q --full tests/conformance
 
 clean:
 	rm -rf $(BUILD) demo-out

@@ -54,12 +54,22 @@ static carat_status check_lists(const carat_frame *call)
     return CARAT_OK;
 }
 
+// A maximum with a number is a clamp, as in ATen: it takes no booleans.
+static carat_pointwise_id applied_to(const carat_frame *call, const foreach_row *row)
+{
+    if (call->nargs < 2 || call->args[1].kind == CARAT_ARG_TENSORS) return row->applied;
+    if (row->applied == CARAT_POINTWISE_maximum) return CARAT_POINTWISE_clamp_min;
+    if (row->applied == CARAT_POINTWISE_minimum) return CARAT_POINTWISE_clamp_max;
+    return row->applied;
+}
+
 // An item written by one call and read by another makes the order of the calls visible; ATen keeps it, so do we, but a
 // check of all before the first write says nothing about values, so it stays right.
 static carat_status run_all(carat_frame *call, const foreach_row *row, bool check_only)
 {
-    const carat_pointwise_row *applied = carat_pointwise_row_at((int)row->applied);
-    const carat_op op = { call->op->name, &carat_family_pointwise, &applied->base, (uint16_t)row->applied, call->op->in_place };
+    const carat_pointwise_id id = applied_to(call, row);
+    const carat_pointwise_row *applied = carat_pointwise_row_at((int)id);
+    const carat_op op = { call->op->name, &carat_family_pointwise, &applied->base, (uint16_t)id, call->op->in_place };
     carat_arg args[MAX_ARGS];
     carat_frame item = *call;
     item.op = &op;
@@ -68,7 +78,7 @@ static carat_status run_all(carat_frame *call, const foreach_row *row, bool chec
     for (int64_t i = 0; i < call->args[0].tensors.count; ++i) {
         item_args(call, i, args);
         item.first_output = (int)i;
-        CARAT_TRY(applied->special ? applied->special(&item) : carat_pointwise_run_row(&item, row->applied));
+        CARAT_TRY(applied->special ? applied->special(&item) : carat_pointwise_run_row(&item, id));
     }
     return CARAT_OK;
 }

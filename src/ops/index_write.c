@@ -111,6 +111,8 @@ carat_status carat_run_scatter(carat_frame *call)
     carat_combine combine;
     CARAT_TRY(scatter_combine(call, &combine));
     if (combine != CARAT_PUT && !carat_dtype_in(carat_dtype_of(self), CARAT_REALS)) return carat_step_aside("dtype");
+    // ATen adds up in f32 and rounds once; the walk would round at every step.
+    if ((combine == CARAT_ADD || combine == CARAT_MUL) && carat_dtype_in(carat_dtype_of(self), CARAT_HALVES)) return carat_step_aside("sums of half types");
     writing w;
     start_writing(&w, self, combine);
     CARAT_TRY(take_source(call, 3, &w));

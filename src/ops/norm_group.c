@@ -9,7 +9,8 @@ typedef struct shape {
     int64_t moments[2]; // batch x groups
 } shape;
 
-// (N, C, HxW, group) of the arguments from `first` on. A channels-last input has a channels-last result: not here.
+// (N, C, HxW, group) of the arguments from `first` on. A channels-last input has a channels-last result: not here; any other
+// that isn't contiguous ATen refuses.
 static carat_status shape_call(const carat_frame *call, const carat_tensor *x, int first, shape *s)
 {
     *s = (shape){ carat_int_arg(call, first, 0), carat_int_arg(call, first + 1, 0), carat_int_arg(call, first + 2, 0),
@@ -18,6 +19,7 @@ static carat_status shape_call(const carat_frame *call, const carat_tensor *x, i
     if (carat_numel(x) != s->batch * s->channels * s->plane) return carat_step_aside("shape");
     s->moments[0] = s->batch;
     s->moments[1] = s->groups;
+    if (!carat_is_contiguous(x)) return carat_step_aside("not contiguous");
     if (x->ndim < 4) return CARAT_OK;
     int64_t strides[CARAT_MAX_DIMS];
     carat_contiguous_strides(x->ndim, x->shape, strides);

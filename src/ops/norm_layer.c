@@ -136,6 +136,7 @@ carat_status carat_norm_run_layer_backward(carat_frame *call)
     CARAT_TRY(shape_call(call, x, 2, &s));
     CARAT_TRY(check_params(x, (int)call->args[2].ints.count, weight, bias));
     if (!s.rows) return carat_step_aside("no rows");
+    if (s.size == 1) return carat_step_aside("rows of one element"); // their gradient is 0, the kernel's formula has a rounding left
     if (!inputs[0] || carat_dtype_of(inputs[0]) != dtypes.x || !carat_same_shape(inputs[0], x)) return carat_step_aside("gradient of another kind");
     for (int i = 2; i < 4; ++i)
         if (!inputs[i] || carat_dtype_of(inputs[i]) != dtypes.param || carat_numel(inputs[i]) != s.rows) return carat_step_aside("moments of another kind");

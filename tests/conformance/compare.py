@@ -13,6 +13,14 @@ from torch.utils._pytree import tree_flatten
 # elsewhere, or a few roundings of the largest result, where ATen happens to be exact.
 HALF = (torch.float16, torch.bfloat16)
 
+# torch.testing's relative tolerances (the absolute one is 1e-5). A chain of operators has twice as much: both sides round at
+# each step, and where dropout is in it there is no double precision to ask.
+DEFAULTS = {torch.float32: 1.3e-6, torch.float16: 1e-3, torch.bfloat16: 1.6e-2}
+
+# Gradients of attention hang on exponentials of rounded scores, up to hundreds in samples: which of two good results is nearer
+# to the truth is chance. Over many inputs the errors are as large as ATen's for few keys and half as large for more.
+CHANCE = {"scaled_dot_product": 3}
+
 
 class Difference(AssertionError):
     pass
@@ -42,9 +50,8 @@ def errors(value, truth):
     return torch.where((value == truth) | (value.isnan() & truth.isnan()), torch.zeros_like(distance), distance)
 
 
-def near_the_truth(actual, expected, truth, chain):
-    """Whether Carat's largest error against double precision is of the size of ATen's, or of a few roundings. What a chain
-    of operators makes of their roundings is chance."""
+def near_the_truth(actual, expected, truth, strict, factor):
+    """Whether Carat's largest error against double precision is of the size of ATen's, or of a few roundings."""
     if truth is None or truth.shape != actual.shape:
         return False
     ours, atens = errors(actual, truth), errors(expected, truth)
@@ -55,22 +62,27 @@ def near_the_truth(actual, expected, truth, chain):
         return True
     ours, atens, truth = ours[finite], atens[finite], truth.detach()[finite].abs()
     eps = torch.finfo(actual.dtype).eps
-    if actual.dtype in HALF and not chain:
+    if strict:
         return bool(ours.max() <= 1.05 * atens.max()) or bool((ours <= torch.maximum(1.05 * atens, eps * truth)).all())
-    return bool(ours.max() <= torch.maximum(2 * atens.max(), 4 * eps * truth.max()))
+    return bool(ours.max() <= torch.maximum(factor * atens.max(), 4 * eps * truth.max()))
 
 
 def check_values(actual, expected, truth, what, chain):
     actual, expected = actual.detach(), expected.detach()
     if actual.layout is not torch.strided:
         actual, expected, truth = actual.to_dense(), expected.to_dense(), None
+    twice = {}
+    if chain and actual.dtype in DEFAULTS and actual.dtype == expected.dtype:
+        twice = {"rtol": 2 * DEFAULTS[actual.dtype], "atol": 2e-5}
     try:
-        torch.testing.assert_close(actual, expected, equal_nan=True, check_stride=False)
+        torch.testing.assert_close(actual, expected, equal_nan=True, check_stride=False, **twice)
     except AssertionError as failure:
         is_float = actual.dtype.is_floating_point or actual.dtype.is_complex
         if is_float and callable(truth):
             truth = truth()
-        if not (is_float and torch.is_tensor(truth) and near_the_truth(actual, expected, truth, chain)):
+        factor = max((factor for name, factor in CHANCE.items() if name in what), default=2)
+        strict = actual.dtype in HALF and not chain and factor == 2
+        if not (is_float and torch.is_tensor(truth) and near_the_truth(actual, expected, truth, strict, factor)):
             raise Difference(f"{what}: {str(failure).strip()}") from None
 
 
@@ -93,5 +105,8 @@ def check(actual, expected, what, truths=None, chain=False):
                 raise Difference(f"{name}: {a!r} instead of a tensor")
             check_meta(a, e, name)
             check_values(a, e, lambda: truth(index), name, chain)
+        elif isinstance(e, torch.Generator):
+            if not torch.equal(a.get_state(), e.get_state()):
+                raise Difference(f"{name}: the generator is in another state")
         elif a != e and not (a != a and e != e):
             raise Difference(f"{name}: {a!r}, not {e!r}")

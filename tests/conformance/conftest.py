@@ -10,7 +10,7 @@ if importlib.util.find_spec("carat") is None:
 
 
 def pytest_addoption(parser):
-    parser.addoption("--full", action="store_true", help="every sample of every operator, not a few")
+    parser.addoption("--full", action="store_true", help="every sample of every operator in every dtype, not a few")
     parser.addoption("--only", default=None, help="operators to take over: the grammar of carat.enable()")
 
 

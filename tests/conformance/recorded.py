@@ -14,8 +14,7 @@ import carat
 import samples
 import sweep
 
-DTYPES = (torch.float32, torch.int64, torch.bfloat16, torch.bool)
-KEEP = 8  # calls of an overload, each with other dtypes or numbers of dimensions
+KEEP = 8  # calls of an overload in samples, each with other dtypes
 
 
 def name_of(overload):
@@ -30,8 +29,11 @@ def find(name):
 
 
 class Recorder(TorchDispatchMode):
+    """Keeps calls: all of them (`every`), or those of a kind not seen before."""
+
     def __init__(self):
         super().__init__()
+        self.every = True
         self.calls = collections.defaultdict(list)
         self.kinds = collections.defaultdict(set)
 
@@ -39,7 +41,7 @@ class Recorder(TorchDispatchMode):
         kwargs = kwargs or {}
         name = name_of(function)
         kind = tuple((t.dtype, t.dim() > 0) for t in sweep.leaves((args, kwargs)) if torch.is_tensor(t))[:2]
-        if len(self.calls[name]) < KEEP and kind not in self.kinds[name]:
+        if len(self.calls[name]) < (3 * KEEP if self.every else KEEP) and (self.every or kind not in self.kinds[name]):
             self.kinds[name].add(kind)
             self.calls[name].append(tree_map(sweep.detached, (args, kwargs)))
         return function(*args, **kwargs)
@@ -99,7 +101,8 @@ def _out_forms():
     aten.roll(torch.arange(24.).reshape(4, 6), [2], [1])
     aten._index_put_impl_(x.clone(), [ints[:, 0]], x, False, False)
     planes = torch.linspace(-1, 1, 2 * 8 * 32 * 32).reshape(2, 8, 32, 32).requires_grad_()
-    torch.nn.functional.group_norm(planes, 2, torch.ones(8, requires_grad=True)).square().sum().backward()
+    weight, bias = torch.ones(8, requires_grad=True), torch.zeros(8, requires_grad=True)
+    torch.nn.functional.group_norm(planes, 2, weight, bias).square().sum().backward()
 
 
 def _random():
@@ -107,6 +110,7 @@ def _random():
     x = torch.empty(20, 30)
     x.bernoulli_(0.4), x.uniform_(-1, 2), x.normal_(1, 2), x.exponential_(2), x.random_(), x.random_(50), x.random_(-3, 50)
     torch.randperm(700)
+    torch.ops.aten.randperm.generator_out(700, generator=torch.Generator(), out=torch.empty(0, dtype=torch.int64))
 
 
 def _record_sample(op, sample):
@@ -116,24 +120,27 @@ def _record_sample(op, sample):
         op(sample.input, *sample.args, **sample.kwargs)
 
 
+def _record_samples(recorder, op, dtype):
+    chosen = samples.few(op, dtype, 3)
+    with recorder:
+        for sample in chosen:
+            try:
+                _record_sample(op, sample)
+            except Exception:  # an outcome for the sweep, not for us
+                pass
+
+
 @functools.cache
 def calls():
     """{overload name: [(args, kwargs)]} of what the samples call."""
     recorder = Recorder()
-    with carat.use(only=[]), warnings.catch_warnings(), recorder:
+    with carat.use(only=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for op, dtype in samples.pairs():
-            if dtype not in DTYPES:
-                continue
-            for sample in samples.few(op, dtype, 3):
-                try:
-                    _record_sample(op, sample)
-                except Exception:  # an outcome for the sweep, not for us
-                    pass
-        _optimizers()
-        _numbers()
-        _out_forms()
-        _random()
+        with recorder:
+            _optimizers(), _numbers(), _out_forms(), _random()
+        recorder.every = False
+        for op, dtype in samples.pairs(samples.FAST):
+            _record_samples(recorder, op, dtype)
     return recorder.calls
 
 

@@ -13,8 +13,10 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from torch.testing._internal import common_methods_invocations as database
     from torch.testing._internal import common_utils
+    from torch.testing._internal.opinfo import core
 
-# PyTorch's own seeding also queues a call for each kind of accelerator, with a stack trace: two thirds of a sweep's time.
+# PyTorch's own seeding also queues a call for each kind of accelerator, with a stack trace, and its samples look for their
+# test in the source of every caller: both cost several times what the sweep does.
 def seed(value):
     torch.default_generator.manual_seed(value)
 
@@ -25,14 +27,17 @@ def _seed_all(value=None):
 
 
 common_utils.set_rng_seed = _seed_all
+common_utils.extract_test_fn = core.extract_test_fn = lambda: None
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.int64, torch.int32, torch.uint8, torch.bool,
           torch.complex64)
+FAST = (torch.float32, torch.bfloat16, torch.int64, torch.bool)  # of the fast sweep
 
 # Results that are not determined, or that no backend operator is behind.
 LEFT_OUT = {
     "empty": "uninitialised", "empty_like": "uninitialised", "empty_strided": "uninitialised", "empty_permuted": "uninitialised",
     "new_empty": "uninitialised", "new_empty_strided": "uninitialised", "resize_": "uninitialised", "resize_as_": "uninitialised",
+    "grid_sampler_3d": "nothing of Carat's in it, and minutes in half types",
     "jiterator_unary": "needs CUDA", "jiterator_binary": "needs CUDA", "jiterator_2inputs_2outputs": "needs CUDA",
     "jiterator_4inputs_with_extra_args": "needs CUDA", "jiterator_binary_return_by_ref": "needs CUDA",
 }
@@ -49,9 +54,9 @@ def label(op):
     return f"{op.name}.{op.variant_test_name}" if op.variant_test_name else op.name
 
 
-def pairs():
-    """(operator, dtype) for every dtype that the operator takes on the CPU."""
-    return [(op, dtype) for op in operators() for dtype in DTYPES if dtype in op.supported_dtypes("cpu")]
+def pairs(dtypes=DTYPES):
+    """(operator, dtype) for every one of the dtypes that the operator takes on the CPU."""
+    return [(op, dtype) for op in operators() for dtype in dtypes if dtype in op.supported_dtypes("cpu")]
 
 
 def spread(items, count):

@@ -130,6 +130,9 @@ def check_backward(op, sample, what):
 
 
 def detached(value):
+    """A copy, so that a call changes nothing of what it's made from."""
+    if isinstance(value, torch.Generator):
+        return value.clone_state()
     return value.detach().clone() if torch.is_tensor(value) else value
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every overload that Carat takes over, against ATen, on the samples of PyTorch's own operator database."""
+"""Every overload that Carat takes over, against ATen, on the samples of PyTorch's own operator database: a few in four dtypes
+as part of `make test`, all of them by --full (`make conformance`)."""
 
 import warnings
 
@@ -27,8 +28,13 @@ def taken_over(pytestconfig):
         torch.set_num_threads(threads)
 
 
-@pytest.mark.parametrize("op, dtype", [pytest.param(op, dtype, id=f"{samples.label(op)}-{str(dtype)[6:]}")
-                                       for op, dtype in samples.pairs()])
+def pytest_generate_tests(metafunc):
+    if metafunc.function is test_operator:
+        dtypes = samples.DTYPES if metafunc.config.getoption("full") else samples.FAST
+        metafunc.parametrize("op, dtype", [pytest.param(op, dtype, id=f"{samples.label(op)}-{str(dtype)[6:]}")
+                                           for op, dtype in samples.pairs(dtypes)])
+
+
 def test_operator(op, dtype, pytestconfig):
     full = pytestconfig.getoption("full")
     differences = []

@@ -15,9 +15,10 @@ from test_conformance import taken_over  # noqa: F401: the fixture
 ROWS = [row for row in carat.ops() if not row.refused]
 
 
-def empty_outs(names, args):
+def empty_outs(overload, names, args):
     """For an out= form without a functional one (eye.out): ATen sizes them."""
-    dtype = next((a.dtype for a in args if torch.is_tensor(a)), torch.float32)
+    missing = torch.int64 if "randperm" in overload._schema.name else torch.float32
+    dtype = next((a.dtype for a in args if torch.is_tensor(a)), missing)
     return {name: torch.empty(0, dtype=dtype) for name in names}
 
 
@@ -27,7 +28,7 @@ def with_outs(overload, args, kwargs, how):
     args, kwargs = tree_map(sweep.detached, (args, kwargs))
     form = recorded.functional_form(overload)
     with sweep.OFF:
-        outcome = sweep.Outcome(lambda: form(*args, **kwargs) if form else overload(*args, **kwargs, **empty_outs(names, args)))
+        outcome = sweep.Outcome(lambda: form(*args, **kwargs) if form else overload(*args, **kwargs, **empty_outs(overload, names, args)))
     results = sweep.leaves(outcome.value)
     if outcome.failure is not None or not all(torch.is_tensor(t) for t in results):
         return None
