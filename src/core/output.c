@@ -16,6 +16,7 @@ const carat_tensor *carat_output_given(const carat_frame *call, int index)
 carat_status carat_output_check(const carat_frame *call, int index, carat_dtype dtype, int ndim, const int64_t *shape)
 {
     const carat_tensor *given = carat_output_given(call, index);
+    if (!given && !carat_shape_fits(ndim, shape)) return carat_step_aside("shape");
     if (!given) return call->context->make_output ? CARAT_OK : carat_step_aside("no allocator");
     if (carat_dtype_of(given) != dtype) return carat_step_aside("dtype of the output");
     if (given->ndim != ndim || (ndim && memcmp(given->shape, shape, sizeof *shape * (size_t)ndim)))
@@ -52,6 +53,7 @@ static carat_status make_result(void *host, int index, carat_device device, cara
     if (index < 0 || index >= CARAT_MAX_OUTPUTS)
         return carat_fail(CARAT_OUT_OF_RANGE, "result %d of at most %d", index, CARAT_MAX_OUTPUTS);
     if (device.type != CARAT_CPU) return carat_fail(CARAT_UNSUPPORTED, "results on device type %d need a host's allocator", device.type);
+    if (!carat_shape_fits(ndim, shape)) return carat_fail(CARAT_INVALID_SHAPE, "a result of %d dimensions that no memory holds", ndim);
     size_t elements = 1;
     for (int d = 0; d < ndim; ++d) elements *= (size_t)shape[d];
     carat_tensor *tensor = &results->tensor[index];

@@ -105,14 +105,36 @@ static const carat_tensor *leading_tensor(const carat_arg *args, int nargs, cons
     return first ? first : nouts ? outs : NULL;
 }
 
+static carat_status validate_list(const carat_arg *arg, int place)
+{
+    if (arg->ints.count < 0 || (arg->ints.count && !arg->ints.items)) // the lists' members are laid out alike
+        return carat_fail(CARAT_INVALID_ARGUMENT, "argument %d: a list of %lld items at %p", place, (long long)arg->ints.count,
+                          (const void *)arg->ints.items);
+    for (int64_t t = 0; arg->kind == CARAT_ARG_TENSORS && t < arg->tensors.count; ++t)
+        if (arg->tensors.items[t].dl_dtype.bits) CARAT_TRY(carat_tensor_validate(&arg->tensors.items[t]));
+    return CARAT_OK;
+}
+
+static carat_status validate_argument(const carat_arg *arg, int place)
+{
+    switch (arg->kind) {
+    case CARAT_ARG_TENSOR: return carat_tensor_validate(&arg->tensor);
+    case CARAT_ARG_INTS: case CARAT_ARG_FLOATS: case CARAT_ARG_SCALARS: case CARAT_ARG_TENSORS: return validate_list(arg, place);
+    case CARAT_ARG_SCALAR:
+        if ((unsigned)arg->scalar.kind > CARAT_SCALAR_COMPLEX)
+            return carat_fail(CARAT_INVALID_ARGUMENT, "argument %d: a number of kind %d", place, (int)arg->scalar.kind);
+        return CARAT_OK;
+    case CARAT_ARG_STRING:
+        return arg->string ? CARAT_OK : carat_fail(CARAT_INVALID_ARGUMENT, "argument %d: a null string", place);
+    default:
+        return (unsigned)arg->kind <= CARAT_ARG_OPAQUE ? CARAT_OK
+               : carat_fail(CARAT_INVALID_ARGUMENT, "argument %d: kind %d", place, (int)arg->kind);
+    }
+}
+
 static carat_status validate(const carat_arg *args, int nargs, const carat_tensor *outs, int nouts)
 {
-    for (int i = 0; i < nargs; ++i) {
-        if (args[i].kind == CARAT_ARG_TENSOR) CARAT_TRY(carat_tensor_validate(&args[i].tensor));
-        if (args[i].kind != CARAT_ARG_TENSORS) continue;
-        for (int64_t t = 0; t < args[i].tensors.count; ++t)
-            if (args[i].tensors.items[t].dl_dtype.bits) CARAT_TRY(carat_tensor_validate(&args[i].tensors.items[t]));
-    }
+    for (int i = 0; i < nargs; ++i) CARAT_TRY(validate_argument(&args[i], i));
     for (int i = 0; i < nouts; ++i) CARAT_TRY(carat_tensor_validate(&outs[i]));
     return CARAT_OK;
 }

@@ -85,6 +85,18 @@ carat_overlap carat_overlap_of(const carat_tensor *a, const carat_tensor *b)
     return same ? CARAT_SAME : CARAT_PARTIAL;
 }
 
+bool carat_shape_fits(int ndim, const int64_t *shape)
+{
+    int64_t count = 1;
+    bool empty = false;
+    for (int d = 0; d < ndim; ++d) {
+        if (shape[d] < 0 || shape[d] > CARAT_MAX_SIZE) return false;
+        empty |= shape[d] == 0;
+        if (shape[d] && __builtin_mul_overflow(count, shape[d], &count)) return false;
+    }
+    return empty || count <= CARAT_MAX_SIZE;
+}
+
 bool carat_same_shape(const carat_tensor *a, const carat_tensor *b)
 {
     if (a->ndim != b->ndim) return false;
@@ -116,10 +128,14 @@ carat_status carat_tensor_validate(const carat_tensor *tensor)
     if (tensor->ndim && (!tensor->shape || !tensor->strides))
         return carat_fail(CARAT_INVALID_ARGUMENT, "a %d-d tensor without shape or strides", tensor->ndim);
     int64_t count = 1, reach = 0;
+    bool empty = false;
     for (int d = 0; d < tensor->ndim; ++d) {
         const int64_t size = tensor->shape[d];
         if (size < 0) return carat_fail(CARAT_INVALID_SHAPE, "size %lld in dimension %d", (long long)size, d);
-        if (size == 0) return CARAT_OK;
+        empty |= size == 0;
+    }
+    for (int d = 0; d < tensor->ndim && !empty; ++d) {
+        const int64_t size = tensor->shape[d];
         int64_t step;
         if (__builtin_mul_overflow(count, size, &count) || tensor->strides[d] == INT64_MIN
             || __builtin_mul_overflow(llabs(tensor->strides[d]), size - 1, &step)
@@ -127,6 +143,6 @@ carat_status carat_tensor_validate(const carat_tensor *tensor)
             return carat_fail(CARAT_INVALID_SHAPE, "a tensor too large for 64-bit offsets: size %lld, stride %lld in dimension %d",
                               (long long)size, (long long)tensor->strides[d], d);
     }
-    if (!carat_data(tensor)) return carat_fail(CARAT_INVALID_ARGUMENT, "a tensor of %lld elements without data", (long long)count);
+    if (!empty && !carat_data(tensor)) return carat_fail(CARAT_INVALID_ARGUMENT, "a tensor of %lld elements without data", (long long)count);
     return CARAT_OK;
 }

@@ -26,6 +26,13 @@ typedef enum carat_overlap { CARAT_DISJOINT, CARAT_SAME, CARAT_PARTIAL } carat_o
 // SAME: the very same elements in the same order. PARTIAL: their extents intersect otherwise.
 carat_overlap carat_overlap_of(const carat_tensor *a, const carat_tensor *b);
 
+// Sizes, offsets and paddings within +-CARAT_MAX_SIZE can be added and multiplied by an element's size without care; no
+// memory is larger.
+#define CARAT_MAX_SIZE (INT64_C(1) << 48)
+static inline bool carat_is_size(int64_t value) { return value >= -CARAT_MAX_SIZE && value <= CARAT_MAX_SIZE; }
+// Whether no size is negative and no memory is too small for that many elements.
+bool carat_shape_fits(int ndim, const int64_t *shape);
+
 bool carat_same_shape(const carat_tensor *a, const carat_tensor *b);
 void carat_contiguous_strides(int ndim, const int64_t *shape, int64_t *strides);
 // Python's negative dimensions; -1 if out of range (a 0-d tensor has dimensions -1 and 0).

@@ -127,8 +127,7 @@ carat_status carat_run_repeat(carat_frame *call)
     int64_t shape[CARAT_MAX_DIMS], split[CARAT_MAX_DIMS], to[CARAT_MAX_DIMS], from[CARAT_MAX_DIMS];
     for (int d = 0; d < ndim; ++d) {
         const int64_t size = d < extra ? 1 : self->shape[d - extra];
-        if (repeats[d] < 0) return carat_step_aside("repeats");
-        shape[d] = repeats[d] * size;
+        if (repeats[d] < 0 || __builtin_mul_overflow(repeats[d], size, &shape[d])) return carat_step_aside("repeats");
         split[2 * d] = repeats[d];
         split[2 * d + 1] = size;
         from[2 * d] = 0;

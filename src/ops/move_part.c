@@ -37,7 +37,7 @@ static carat_tensor slice_of(const carat_tensor *out, int dim, int64_t start, in
     view.shape = shape;
     view.strides = strides;
     shape[dim] = length;
-    strides[dim] *= step;
+    strides[dim] *= length > 1 ? step : 1;
     return view;
 }
 
@@ -53,7 +53,7 @@ static int64_t slice_bounds(int64_t size, int64_t *start, int64_t end, int64_t s
     if (end < 0) end += size;
     *start = clamp(*start, 0, size);
     end = clamp(end, *start, size);
-    return (end - *start + step - 1) / step;
+    return end > *start ? (end - *start - 1) / step + 1 : 0;
 }
 
 // The shape argument of a gradient: at most CARAT_MAX_DIMS sizes.
@@ -62,9 +62,7 @@ static carat_status sizes_arg(const carat_frame *call, int i, const int64_t **si
     if (call->nargs <= i || call->args[i].kind != CARAT_ARG_INTS || call->args[i].ints.count > CARAT_MAX_DIMS) return carat_step_aside("arguments");
     *sizes = call->args[i].ints.items;
     *ndim = (int)call->args[i].ints.count;
-    for (int d = 0; d < *ndim; ++d)
-        if ((*sizes)[d] < 0) return carat_step_aside("sizes");
-    return CARAT_OK;
+    return carat_shape_fits(*ndim, *sizes) ? CARAT_OK : carat_step_aside("sizes");
 }
 
 static bool shape_is(const carat_tensor *tensor, int ndim, const int64_t *shape, int dim, int64_t length)
@@ -165,7 +163,8 @@ static carat_status on_diagonal(carat_frame *call, const carat_tensor *from, int
     carat_output out;
     carat_tensor view;
     int64_t shape[CARAT_MAX_DIMS], strides[CARAT_MAX_DIMS];
-    const carat_tensor plan = { .ndim = ndim, .shape = (int64_t *)sizes, .strides = (int64_t *)sizes, .dl_dtype = from->dl_dtype };
+    int64_t no_strides[CARAT_MAX_DIMS] = { 0 }; // the shape is all that is asked for
+    const carat_tensor plan = { .ndim = ndim, .shape = (int64_t *)sizes, .strides = no_strides, .dl_dtype = from->dl_dtype };
     diagonal_of(&plan, offset, dim1, dim2, &view, shape, strides);
     if (!carat_same_shape(&view, from)) return carat_step_aside("shapes");
     CARAT_TRY(carat_copy_check(carat_dtype_of(from), carat_dtype_of(from)));
@@ -182,14 +181,15 @@ carat_status carat_run_diagonal_backward(carat_frame *call)
     int ndim;
     CARAT_TRY(sizes_arg(call, 1, &sizes, &ndim));
     const int dim1 = carat_wrap_dim(carat_int_arg(call, 3, 0), ndim), dim2 = carat_wrap_dim(carat_int_arg(call, 4, 1), ndim);
-    if (!grad || ndim < 2 || dim1 < 0 || dim2 < 0 || dim1 == dim2) return carat_step_aside("arguments");
+    if (!grad || !carat_is_size(carat_int_arg(call, 2, 0)) || ndim < 2 || dim1 < 0 || dim2 < 0 || dim1 == dim2) return carat_step_aside("arguments");
     return on_diagonal(call, grad, ndim, sizes, carat_int_arg(call, 2, 0), dim1, dim2);
 }
 
 carat_status carat_run_diag_embed(carat_frame *call)
 {
     const carat_tensor *self = carat_tensor_arg(call, 0);
-    if (!self || self->ndim < 1 || self->ndim + 1 > CARAT_MAX_DIMS) return carat_step_aside("arguments");
+    if (!self || self->ndim < 1 || self->ndim + 1 > CARAT_MAX_DIMS || !carat_is_size(carat_int_arg(call, 1, 0)))
+        return carat_step_aside("arguments");
     const int ndim = self->ndim + 1;
     const int64_t offset = carat_int_arg(call, 1, 0), length = self->shape[self->ndim - 1] + (offset < 0 ? -offset : offset);
     const int dim1 = carat_wrap_dim(carat_int_arg(call, 2, -2), ndim), dim2 = carat_wrap_dim(carat_int_arg(call, 3, -1), ndim);
@@ -216,6 +216,7 @@ carat_status carat_run_constant_pad_nd(carat_frame *call)
     for (int64_t i = 0; i < pairs; ++i) {
         const int d = self->ndim - 1 - (int)i;
         if (pad[2 * i] < 0 || pad[2 * i + 1] < 0) return carat_step_aside("negative padding");
+        if (!carat_is_size(pad[2 * i]) || !carat_is_size(pad[2 * i + 1])) return carat_step_aside("padding");
         if (pad[2 * i] == 0 && pad[2 * i + 1] == 0) continue;
         shape[d] += pad[2 * i] + pad[2 * i + 1];
         dim = d;

@@ -6,6 +6,7 @@ that differ from the plain ones of inputs.py. The table at the end says which op
 """
 import torch
 
+COMPLEX_OUT = {"float16": torch.complex32, "float32": torch.complex64, "float64": torch.complex128}
 BOOL_OUT = ("eq", "ne", "lt", "le", "gt", "ge", "logical", "is", "any", "all", "signbit")
 
 
@@ -22,6 +23,8 @@ def out_dtype(name, argument, dtype):
         return torch.bool
     if argument in ("indices", "argmax") or name.startswith("arg"):
         return torch.int64
+    if name in ("polar", "complex"):
+        return COMPLEX_OUT.get(str(dtype).removeprefix("torch."), dtype)
     return dtype
 
 
@@ -251,6 +254,22 @@ def _rounding(m):
     return {"rounding_mode": "floor"}
 
 
+def _running_extreme(m):
+    """ATen believes all that it is told here: other indices than int64, or a negative dim, and it writes out of bounds."""
+    return {"self": m.matrix(), "values": m.dense(m.rows, m.cols), "indices": m.index(m.rows, m.cols, below=m.cols), "dim": 1}
+
+
+def _select_scatter(m):
+    return {"self": m.matrix(), "src": m.dense(m.rows), "dim": 1, "index": 1}
+
+
+def _nll_loss2d(m):
+    """Eight classes at each place of an image."""
+    rows = max(1, m.rows // 8)
+    logits, target = m.dense(1, 8, rows, m.cols), m.index(1, rows, m.cols, below=8)
+    return {"self": logits, "target": target, "reduction": 1, "ignore_index": -100, "grad_output": m.dense(), "total_weight": m.dense()}
+
+
 def _multinomial(m):
     return {"self": m.matrix(), "num_samples": 1}
 
@@ -282,17 +301,19 @@ RULES = {
     "embedding": _embedding, "embedding_dense_backward": _embedding_backward,
     "index_select": _along_rows, "index_add": _along_rows, "index_copy": _along_rows, "index_fill": _along_rows,
     "gather": _elementwise_index, "scatter": _elementwise_index, "scatter_add": _elementwise_index,
-    "scatter_reduce": _elementwise_index, "scatter.reduce": _scatter_reduce_name, "scatter_.reduce": _scatter_reduce_name,
+    "scatter_reduce": _elementwise_index,
+    **{f"scatter{form}": _scatter_reduce_name for form in (".reduce", "_.reduce", ".reduce_out", ".value_reduce", "_.value_reduce", ".value_reduce_out")},
     "index": _index, "index_put": _index, "_unsafe_index": _index, "_index_put_impl_": _index, "take": _take, "put": _take,
     "masked_fill": _masked_fill, "masked_fill.Tensor": _masked_fill_tensor, "masked_fill_.Tensor": _masked_fill_tensor,
     "fill.Tensor": _zero_dim_value, "fill_.Tensor": _zero_dim_value,
     "masked_select": _masked, "masked_scatter": _masked, "where": _where,
+    "_cummax_helper": _running_extreme, "_cummin_helper": _running_extreme, "select_scatter": _select_scatter,
     "slice_backward": _slice_backward, "select_backward": _select_backward,
     "native_layer_norm": _layer_norm, "native_layer_norm_backward": _layer_norm_backward, "native_group_norm": _group_norm,
     "native_batch_norm": _batch_norm,
     "_fused_rms_norm": _layer_norm,
     "_softmax_backward_data": _softmax_backward, "_log_softmax_backward_data": _softmax_backward,
-    "nll_loss_forward": _nll_loss, "nll_loss_backward": _nll_loss_backward,
+    "nll_loss_forward": _nll_loss, "nll_loss_backward": _nll_loss_backward, "nll_loss2d_forward": _nll_loss2d, "nll_loss2d_backward": _nll_loss2d,
     "_scaled_dot_product_flash_attention_for_cpu": _attention,
     "_scaled_dot_product_flash_attention_for_cpu_backward": _attention_backward,
     "_fused_adamw": _fused_adam, "_fused_adam": _fused_adam,
