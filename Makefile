@@ -65,7 +65,7 @@ test: install $(VENV)/ready-test
 	@meson test -C $(BUILD) --print-errorlogs
 	@$(BIN)/python -m pytest -q || $(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none
 
-# Every overload on all samples of PyTorch's operator database, of which make test takes a few: MINUTES minutes.
+# Every overload on all samples of PyTorch's operator database, of which make test takes a few: ten minutes.
 conformance: install $(VENV)/ready-test
 	@$(BIN)/python -m pytest -q --full tests/conformance
 

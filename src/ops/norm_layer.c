@@ -21,7 +21,8 @@ static carat_status shape_call(const carat_frame *call, const carat_tensor *x, i
         *(d < outer ? &s->rows : &s->size) *= x->shape[d];
         s->moments[d] = d < outer ? x->shape[d] : 1;
     }
-    return s->size ? CARAT_OK : carat_step_aside("empty rows");
+    // Nothing is left of one element but zeros: ATen's have their own signs, and the kernel's gradient a rounding.
+    return s->size > 1 ? CARAT_OK : carat_step_aside("rows of one element");
 }
 
 static carat_status check_params(const carat_tensor *x, int dims, const carat_tensor *weight, const carat_tensor *bias)
@@ -136,7 +137,6 @@ carat_status carat_norm_run_layer_backward(carat_frame *call)
     CARAT_TRY(shape_call(call, x, 2, &s));
     CARAT_TRY(check_params(x, (int)call->args[2].ints.count, weight, bias));
     if (!s.rows) return carat_step_aside("no rows");
-    if (s.size == 1) return carat_step_aside("rows of one element"); // their gradient is 0, the kernel's formula has a rounding left
     if (!inputs[0] || carat_dtype_of(inputs[0]) != dtypes.x || !carat_same_shape(inputs[0], x)) return carat_step_aside("gradient of another kind");
     for (int i = 2; i < 4; ++i)
         if (!inputs[i] || carat_dtype_of(inputs[i]) != dtypes.param || carat_numel(inputs[i]) != s.rows) return carat_step_aside("moments of another kind");

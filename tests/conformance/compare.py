@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether Carat's results are ATen's: dtypes, shapes and strides exactly, values by torch.testing's default tolerances.
+"""Whether Carat's results are ATen's: dtypes, shapes and strides exactly, values by torch.testing's default tolerances, zeros
+of one operator with their signs.
 
 A floating result that differs by more is held against the same computation in double precision: Carat must then be about
 as near to the truth as ATen is, as it is nearer where ATen rounds half types between the steps of one operator.
@@ -84,6 +85,11 @@ def check_values(actual, expected, truth, what, chain):
         strict = actual.dtype in HALF and not chain and factor == 2
         if not (is_float and torch.is_tensor(truth) and near_the_truth(actual, expected, truth, strict, factor)):
             raise Difference(f"{what}: {str(failure).strip()}") from None
+    # A matrix product of zeros has the sign of whatever sum it starts from.
+    if not chain and actual.is_floating_point() and not any(name in what for name in CHANCE):
+        zeros = (actual == 0) & (expected == 0)
+        if not torch.equal(actual.signbit() & zeros, expected.signbit() & zeros):
+            raise Difference(f"{what}: zeros of the other sign")
 
 
 def check(actual, expected, what, truths=None, chain=False):
