@@ -59,7 +59,8 @@ WORD void LOCAL_NAME(soften)(ACC *score, i64 n, i64 padded, ACC *top, ACC *sum, 
         }
     for (int half = VEC / 2; half > 0; half /= 2)
         for (int k = 0; k < half; ++k) sums[k] += sums[k + half];
-    *factor = k_exp_below(*top - base);
+    *factor = 0;
+    if (*top != LOWEST) *factor = k_exp_below(*top - base);
     *sum = *sum * *factor + sums[0];
     *top = tops[0];
 }

@@ -21,7 +21,8 @@ typedef struct attention_args {
     attention_view mask;      // added to the scores; data is null where there is none
     i64 mask_is_float;        // the mask's elements are f32, not T
     attention_view logsumexp; // ACC
-    i64 batch, heads, key_heads, queries, keys, dim;
+    i64 batch, key_heads, queries, keys, dim;
+    i64 group_heads;          // query heads for each key head
     i64 causal;               // query i sees keys 0 .. i
     f64 scale;
     i64 few;                  // 1: few query rows, so that keys and values are streamed

@@ -142,27 +142,39 @@ static void LOCAL_NAME(copy_panels)(ACC *dst, const T *src, i64 src_row, i64 row
 
 WORD i64 LOCAL_NAME(rows_of_key_head)(const attention_args *a)
 {
-    return a->heads / a->key_heads * a->queries;
+    return a->group_heads * a->queries;
+}
+
+// Which of the heads a query row belongs to, and its place there. Divisions of 64 bits would cost as much as the row's
+// softmax; rows are fewer than 2^31.
+WORD i64 LOCAL_NAME(head_of_row)(const attention_args *a, i64 row)
+{
+    return row < a->queries ? 0 : (i64)((u32)row / (u32)a->queries);
+}
+WORD i64 LOCAL_NAME(query_of_row)(const attention_args *a, i64 row)
+{
+    return row < a->queries ? row : (i64)((u32)row % (u32)a->queries);
 }
 
 // The row of a view that holds query row `row` of a key head.
 WORD i64 LOCAL_NAME(row_offset)(const attention_args *a, const attention_view *view, i64 batch, i64 key_head, i64 row)
 {
-    const i64 head = key_head * (a->heads / a->key_heads) + row / a->queries;
-    return batch * view->batch + head * view->head + row % a->queries * view->row;
+    const i64 head = key_head * a->group_heads + LOCAL_NAME(head_of_row)(a, row);
+    return batch * view->batch + head * view->head + LOCAL_NAME(query_of_row)(a, row) * view->row;
 }
 
 // Keys that a query row sees, of those before `end`.
 WORD i64 LOCAL_NAME(keys_seen)(const attention_args *a, i64 row, i64 end)
 {
-    return a->causal ? LEAST(row % a->queries + 1, end) : end;
+    return a->causal ? LEAST(LOCAL_NAME(query_of_row)(a, row) + 1, end) : end;
 }
 
 // Keys that any of some rows sees: up to the next head's first row, each sees more than the one before it.
 WORD i64 LOCAL_NAME(keys_seen_by)(const attention_args *a, i64 row, i64 rows, i64 end)
 {
-    const i64 whole = row / a->queries != (row + rows) / a->queries; // the last row of a head is among them
-    return a->causal ? LEAST(whole ? a->queries : (row + rows - 1) % a->queries + 1, end) : end;
+    if (!a->causal) return end;
+    const i64 last = LOCAL_NAME(query_of_row)(a, row + rows - 1); // smaller than rows - 1: a head ended before
+    return last < rows - 1 ? LEAST(a->queries, end) : LEAST(last + 1, end);
 }
 
 // Keys of a block that a tile needs, the tile's rows counted from `row`.

@@ -89,14 +89,15 @@ carat_status carat_attention_settle(const carat_frame *call, int first, attentio
     if (!carat_is_float(*dtype)) return carat_step_aside("dtype");
     if (!is_operand(q, *dtype) || !is_operand(k, *dtype) || !is_operand(v, *dtype)) return carat_step_aside("empty, or elements apart");
     a->batch = q->shape[0];
-    a->heads = q->shape[1];
     a->queries = q->shape[2];
     a->dim = q->shape[3];
     a->key_heads = k->shape[1];
+    a->group_heads = q->shape[1] / a->key_heads;
     a->keys = k->shape[2];
-    if (!carat_same_shape(k, v) || k->shape[0] != a->batch || k->shape[3] != a->dim || a->heads % a->key_heads)
+    if (!carat_same_shape(k, v) || k->shape[0] != a->batch || k->shape[3] != a->dim || q->shape[1] % a->key_heads)
         return carat_step_aside("shapes");
     if (a->dim > ATTENTION_DEPTH) return carat_step_aside("long heads");
+    if (a->group_heads * a->queries > INT32_MAX) return carat_step_aside("too many rows");
     a->q = carat_attention_view(q);
     a->k = carat_attention_view(k);
     a->v = carat_attention_view(v);
@@ -105,7 +106,7 @@ carat_status carat_attention_settle(const carat_frame *call, int first, attentio
 
 static carat_status settle_mask(const carat_tensor *mask, carat_dtype dtype, attention_args *a)
 {
-    const int64_t shape[4] = { a->batch, a->heads, a->queries, a->keys };
+    const int64_t shape[4] = { a->batch, a->key_heads * a->group_heads, a->queries, a->keys };
     const carat_dtype given = carat_dtype_of(mask);
     if (given != dtype && given != CARAT_f32) return carat_step_aside("dtype of the mask");
     if (given != dtype && dtype == CARAT_f64) return carat_step_aside("narrow mask");

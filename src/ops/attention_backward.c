@@ -30,7 +30,7 @@ static void choose_blocks(attention_args *a, const carat_attention_tile *tile)
 
 static int64_t scratch_bytes(const attention_args *a, const carat_attention_tile *tile)
 {
-    const int64_t rows = a->heads / a->key_heads * a->queries, width = round_up(a->dim, tile->cols);
+    const int64_t rows = a->group_heads * a->queries, width = round_up(a->dim, tile->cols);
     const int64_t panels = 2 * (a->block_keys + tile->cols) * a->dim, blocks = a->block_keys * (3 * width + ATTENTION_PAD);
     const int64_t groups = 4 * ATTENTION_GROUP * (ATTENTION_DEPTH + ATTENTION_PAD);
     const int64_t sums = a->splits > 1 ? rows : rows * (width + 1); // a split's dQ is a partial result
@@ -41,7 +41,7 @@ static carat_status launch(const carat_frame *call, attention_args *a, carat_dty
 {
     const carat_attention_tile tile = carat_attention_tile_of(call, dtype);
     const carat_key key = carat_attention_key(CARAT_FAMILY_attention_backward, dtype);
-    const int64_t rows = a->batch * a->heads * a->queries, worth = larger(1, rows * a->keys * a->dim / WORKER_PRODUCTS);
+    const int64_t rows = a->batch * a->key_heads * a->group_heads * a->queries, worth = larger(1, rows * a->keys * a->dim / WORKER_PRODUCTS);
     choose_blocks(a, &tile);
     a->workers = smaller(smaller(carat_thread_count(call), worth), a->batch * a->key_heads * a->splits);
     a->scratch_stride = scratch_bytes(a, &tile);

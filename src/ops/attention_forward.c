@@ -33,7 +33,7 @@ static int64_t splits_of(const attention_args *a, int64_t rows)
 
 static void choose_blocks(attention_args *a, const carat_attention_tile *tile, int64_t threads)
 {
-    const int64_t rows = a->heads / a->key_heads * a->queries;
+    const int64_t rows = a->group_heads * a->queries;
     const int64_t chunk = smaller(CHUNK_ROWS, larger(ATTENTION_TILES * tile->rows, CHUNK_ELEMENTS / a->dim));
     const int64_t block = smaller(ATTENTION_DEPTH, BLOCK_ELEMENTS / a->dim);
     a->block_keys = round_up(smaller(block, parts(a->keys, parts(a->keys, block))), tile->cols);
@@ -50,7 +50,7 @@ static void choose_blocks(attention_args *a, const carat_attention_tile *tile, i
 
 static int64_t scratch_bytes(const attention_args *a, const carat_attention_tile *tile)
 {
-    const int64_t chunk = parts(a->heads / a->key_heads * a->queries, a->row_chunks), stride = ATTENTION_DEPTH + ATTENTION_PAD;
+    const int64_t chunk = parts(a->group_heads * a->queries, a->row_chunks), stride = ATTENTION_DEPTH + ATTENTION_PAD;
     const int64_t width = round_up(a->dim, tile->cols), score_rows = ATTENTION_TILES * tile->rows;
     const int64_t keys = (a->block_keys + tile->cols) * a->dim, values = a->block_keys * (width + ATTENTION_PAD);
     return round_up((chunk * (stride + width) + keys + values + score_rows * (stride + 1) + 2 * chunk) * tile->sum, 64);
@@ -60,7 +60,7 @@ static carat_status launch(const carat_frame *call, attention_args *a, carat_dty
 {
     const carat_attention_tile tile = carat_attention_tile_of(call, dtype);
     const carat_key key = carat_attention_key(CARAT_FAMILY_attention, dtype);
-    const int64_t rows = a->batch * a->heads * a->queries, worth = larger(1, rows * a->keys * a->dim / WORKER_PRODUCTS);
+    const int64_t rows = a->batch * a->key_heads * a->group_heads * a->queries, worth = larger(1, rows * a->keys * a->dim / WORKER_PRODUCTS);
     choose_blocks(a, &tile, smaller(carat_thread_count(call), worth));
     a->scratch_stride = scratch_bytes(a, &tile);
     const int64_t scratch = a->scratch_stride * a->workers, kept = round_up(a->dim, tile.cols) + 2;
@@ -88,7 +88,7 @@ carat_status carat_attention_run_forward(carat_frame *call)
     const carat_key key = carat_attention_key(CARAT_FAMILY_attention, dtype);
     CARAT_TRY(carat_kernel_get(call->backend, call->device, &key, &kernel));
     const carat_tensor *q = carat_tensor_arg(call, 0);
-    const int64_t sums[4] = { a.queries * a.heads, 1, a.heads }; // a transposed [batch, rows, heads]
+    const int64_t sums[3] = { a.queries * q->shape[1], 1, q->shape[1] }; // a transposed [batch, rows, heads]
     int64_t strides[4];
     carat_output out, logsumexp;
     carat_like_strides(q, strides);
