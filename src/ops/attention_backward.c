@@ -13,8 +13,8 @@
 enum { GRAD_OUT, QUERY, KEY, VALUE, OUT, LOGSUMEXP, DROPOUT };
 
 enum {
-    BLOCK_ELEMENTS = 8 * 1024,   // of a block of keys: five such blocks stay in L2
-    BLOCK_KEYS = 32,             // a block's at least
+    BLOCK_ELEMENTS = 16 * 1024,  // of a block of keys: five such blocks stay in L2
+    BLOCK_KEYS = 128,            // of a block, at least: a depth of products
     WORKER_PRODUCTS = 64 * 1024, // multiply-adds below which a further thread costs more than it brings
     SPLIT_KEYS = 256,            // keys of a part, at least
     SPLIT_STEPS = 16,            // steps beyond which keys aren't split

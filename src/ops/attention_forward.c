@@ -7,7 +7,7 @@
 #include "jit/jit.h"
 
 enum {
-    CHUNK_ELEMENTS = 24 * 1024,  // of a chunk's query rows, which stay in L2 with their sums
+    CHUNK_ELEMENTS = 48 * 1024,  // of a chunk's query rows, so many that copying keys and values weighs little
     CHUNK_ROWS = 512,            // of a chunk at most
     BLOCK_ELEMENTS = 32 * 1024,  // of a block of keys, in L2 too
     FEW_ROWS = 8,                // query rows that are few,
