@@ -127,6 +127,7 @@ carat_status carat_tensor_validate(const carat_tensor *tensor)
         return carat_fail(CARAT_INVALID_SHAPE, "a tensor of %d dimensions; at most %d are taken", tensor->ndim, CARAT_MAX_DIMS);
     if (tensor->ndim && (!tensor->shape || !tensor->strides))
         return carat_fail(CARAT_INVALID_ARGUMENT, "a %d-d tensor without shape or strides", tensor->ndim);
+    if (carat_dtype_of(tensor) == CARAT_DTYPE_NONE) return carat_step_aside("dtype");
     int64_t count = 1, reach = 0;
     bool empty = false;
     for (int d = 0; d < tensor->ndim; ++d) {

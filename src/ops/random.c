@@ -288,6 +288,7 @@ static carat_status run_integers(carat_frame *call) // self, (from,) (to,) gener
 {
     const carat_tensor *self = carat_tensor_arg(call, 0);
     const int generator = call->nargs - 1;
+    if (generator < 1 || generator > 3) return carat_step_aside("arguments");
     if (!self || !carat_dtype_in(carat_dtype_of(self), RANDOM_NUMBERS)) return carat_step_aside("dtype");
     drawing d = { .call = call };
     if (generator == 1) return draw_into(&d, self, RANDOM_INTEGER, generator);
