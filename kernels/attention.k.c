@@ -65,22 +65,6 @@ WORD void LOCAL_NAME(soften)(ACC *score, i64 n, i64 padded, ACC *top, ACC *sum, 
     *top = tops[0];
 }
 
-static void LOCAL_NAME(score_tiles)(const attention_args *a, const struct LOCAL_NAME(step) *s, const struct LOCAL_NAME(tiles) *t,
-                                    i64 keys, const i64 *needed)
-{
-    struct LOCAL_NAME(product) p = { .keep = 0, .right_row = NR, .c_row = STRIDE, .depth = a->dim };
-    const i64 first = LOCAL_NAME(tile_row)(t, t->first);
-    for (i64 col = 0; col < keys; col += NR)
-        for (i64 tile = t->first; tile < t->last; ++tile) {
-            if (col >= needed[tile - t->first]) continue;
-            const i64 row = LOCAL_NAME(tile_row)(t, tile);
-            p.left = s->q + row * STRIDE;
-            p.right = s->keys + col * a->dim;
-            p.c = s->score + (row - first) * STRIDE + col;
-            LOCAL_NAME(multiply_tile)(&p, LOCAL_NAME(tile_rows)(t, tile));
-        }
-}
-
 // Row `r` of a step, whose scores are those of the block's first `keys` keys.
 WORD void LOCAL_NAME(soften_row)(const attention_args *a, const struct LOCAL_NAME(step) *s, i64 r, ACC *score, i64 key, i64 keys, i64 padded,
                                  ACC *factor)
@@ -101,27 +85,10 @@ static void LOCAL_NAME(soften_tiles)(const attention_args *a, const struct LOCAL
     }
 }
 
-static void LOCAL_NAME(add_values)(const struct LOCAL_NAME(step) *s, const struct LOCAL_NAME(tiles) *t, int start, const i64 *needed)
-{
-    struct LOCAL_NAME(product) p = { .right_row = s->value_row, .c_row = s->width };
-    const i64 first = LOCAL_NAME(tile_row)(t, t->first);
-    for (i64 col = 0; col < s->width; col += NR)
-        for (i64 tile = t->first; tile < t->last; ++tile) {
-            const i64 row = LOCAL_NAME(tile_row)(t, tile);
-            p.depth = needed[tile - t->first];
-            if (p.depth <= 0) continue;
-            p.left = s->score + (row - first) * STRIDE;
-            p.right = s->values + col;
-            p.c = s->o + row * s->width + col;
-            p.keep = start ? 0 : s->factor + (row - first);
-            LOCAL_NAME(multiply_tile)(&p, LOCAL_NAME(tile_rows)(t, tile));
-        }
-}
-
 static void LOCAL_NAME(run_block)(const attention_args *a, const struct LOCAL_NAME(step) *s, i64 key, i64 keys)
 {
-    const T *const k = (const T *)a->k.data + s->batch * a->k.batch + s->key_head * a->k.head + key * a->k.row;
-    const T *const v = (const T *)a->v.data + s->batch * a->v.batch + s->key_head * a->v.head + key * a->v.row;
+    const T *const k = (const T *)a->k.data + LOCAL_NAME(key_offset)(&a->k, s->batch, s->key_head, key);
+    const T *const v = (const T *)a->v.data + LOCAL_NAME(key_offset)(&a->v, s->batch, s->key_head, key);
     LOCAL_NAME(fetch_rows)(v, a->v.row, keys, a->dim);
     LOCAL_NAME(copy_panels)(s->keys, k, a->k.row, keys, a->dim);
     LOCAL_NAME(copy_rows)(s->values, s->value_row, v, a->v.row, keys, a->dim, s->width, 1);
@@ -131,9 +98,12 @@ static void LOCAL_NAME(run_block)(const attention_args *a, const struct LOCAL_NA
         i64 needed[ATTENTION_TILES];
         t.last = LEAST(t.first + ATTENTION_TILES, t.count);
         for (i64 tile = t.first; tile < t.last; ++tile) needed[tile - t.first] = LOCAL_NAME(tile_keys)(a, &t, s->row, tile, key, keys);
-        LOCAL_NAME(score_tiles)(a, s, &t, keys, needed);
+        const i64 first = LOCAL_NAME(tile_row)(&t, t.first);
+        const struct LOCAL_NAME(product) add_values = { .left = s->score, .right = s->values, .right_row = s->value_row,
+            .c = s->o + first * s->width, .c_row = s->width, .keep = key == s->key ? 0 : s->factor };
+        LOCAL_NAME(multiply_panels)(&t, s->q + first * STRIDE, s->keys, a->dim, s->score, keys, needed);
         LOCAL_NAME(soften_tiles)(a, s, &t, key, keys, needed);
-        LOCAL_NAME(add_values)(s, &t, key == s->key, needed);
+        LOCAL_NAME(add_products)(&t, &add_values, s->width, 1, needed);
     }
 }
 
@@ -194,7 +164,7 @@ static void LOCAL_NAME(run_step)(const attention_args *a, const struct LOCAL_NAM
 // Scratch: Q, O, keys, values, scores, then top, sum and factor of each row.
 WORD void LOCAL_NAME(place_scratch)(const attention_args *a, struct LOCAL_NAME(step) *s, i64 worker, i64 chunk)
 {
-    s->width = (a->dim + NR - 1) / NR * NR;
+    s->width = LOCAL_NAME(width_of)(a);
     s->value_row = s->width + ATTENTION_PAD;
     s->q = (ACC *)((char *)a->scratch + worker * a->scratch_stride);
     s->o = s->q + chunk * STRIDE;
@@ -232,7 +202,7 @@ static void LOCAL_NAME(run_steps)(const attention_args *a, i64 worker)
 // The partial results of one query row.
 static void LOCAL_NAME(join_row)(const attention_args *a, i64 index)
 {
-    const i64 rows = LOCAL_NAME(rows_of_key_head)(a), width = (a->dim + NR - 1) / NR * NR;
+    const i64 rows = LOCAL_NAME(rows_of_key_head)(a), width = LOCAL_NAME(width_of)(a);
     const i64 head = index / rows, batch = head / a->key_heads, key_head = head % a->key_heads, row = index % rows;
     const ACC *const part = LOCAL_NAME(partial_of)(a, width, batch, key_head, row, 0);
     LOCAL(ACC, o, STRIDE);

@@ -43,23 +43,6 @@ static void LOCAL_NAME(multiply_columns)(const struct LOCAL_NAME(product) *p, i6
 
 // ---- a group of tiles and a block of keys
 
-// c = rows * panels^T, for the tiles of the group and the keys they need.
-static void LOCAL_NAME(multiply_panels)(const attention_args *a, const struct LOCAL_NAME(tiles) *t, const ACC *rows, const ACC *panels,
-                                        ACC *c, i64 keys, const i64 *needed)
-{
-    struct LOCAL_NAME(product) p = { .keep = 0, .right_row = NR, .c_row = STRIDE, .depth = a->dim };
-    const i64 first = LOCAL_NAME(tile_row)(t, t->first);
-    for (i64 col = 0; col < keys; col += NR)
-        for (i64 tile = t->first; tile < t->last; ++tile) {
-            if (col >= needed[tile - t->first]) continue;
-            const i64 row = LOCAL_NAME(tile_row)(t, tile) - first;
-            p.left = rows + row * STRIDE;
-            p.right = panels + col * a->dim;
-            p.c = c + row * STRIDE + col;
-            LOCAL_NAME(multiply_tile)(&p, LOCAL_NAME(tile_rows)(t, tile));
-        }
-}
-
 // Scores become P, and dP becomes dS: n of them count, the rest up to `most` become 0.
 WORD void LOCAL_NAME(soften)(ACC *score, ACC *grad, i64 n, i64 most, ACC logsumexp, ACC delta)
 {
@@ -82,23 +65,6 @@ static void LOCAL_NAME(soften_rows)(const attention_args *a, const struct LOCAL_
         if (a->mask.data) LOCAL_NAME(add_mask)(a, s->batch, s->key_head, row, key, score, n);
         LOCAL_NAME(soften)(score, grad, n, most, ((const ACC *)a->logsumexp.data)[at], s->delta[row]);
     }
-}
-
-// dQ += dS K
-static void LOCAL_NAME(add_queries)(const struct LOCAL_NAME(step) *s, const struct LOCAL_NAME(tiles) *t, int start, const i64 *needed)
-{
-    struct LOCAL_NAME(product) p = { .keep = start ? 0 : s->ones, .right_row = s->key_row, .c_row = s->width };
-    const i64 first = LOCAL_NAME(tile_row)(t, t->first);
-    for (i64 col = 0; col < s->width; col += NR)
-        for (i64 tile = t->first; tile < t->last; ++tile) {
-            const i64 row = LOCAL_NAME(tile_row)(t, tile);
-            p.depth = needed[tile - t->first];
-            if (p.depth <= 0) continue;
-            p.left = s->grad_s + (row - first) * STRIDE;
-            p.right = s->keys + col;
-            p.c = s->grad_q + row * s->width + col;
-            LOCAL_NAME(multiply_tile)(&p, LOCAL_NAME(tile_rows)(t, tile));
-        }
 }
 
 // grad += weights^T rows, for the first `keys` keys; the group has `depth` rows.
@@ -128,10 +94,12 @@ static void LOCAL_NAME(run_group)(const attention_args *a, const struct LOCAL_NA
     if (most == 0) return;
     LOCAL_NAME(take_rows)(a, &a->q, s->batch, s->key_head, first, last - first, s->q, s->width, (ACC)a->scale);
     LOCAL_NAME(take_rows)(a, &a->grad_out, s->batch, s->key_head, first, last - first, s->grad_out, s->width, 1);
-    LOCAL_NAME(multiply_panels)(a, t, s->q, s->key_panels, s->p, keys, needed);
-    LOCAL_NAME(multiply_panels)(a, t, s->grad_out, s->value_panels, s->grad_s, keys, needed);
+    LOCAL_NAME(multiply_panels)(t, s->q, s->key_panels, a->dim, s->p, keys, needed);
+    LOCAL_NAME(multiply_panels)(t, s->grad_out, s->value_panels, a->dim, s->grad_s, keys, needed);
     LOCAL_NAME(soften_rows)(a, s, first, last, key, keys, most);
-    LOCAL_NAME(add_queries)(s, t, key == s->key, needed);
+    const struct LOCAL_NAME(product) add_queries = { .left = s->grad_s, .right = s->keys, .right_row = s->key_row,
+        .c = s->grad_q + first * s->width, .c_row = s->width, .keep = key == s->key ? 0 : s->ones };
+    LOCAL_NAME(add_products)(t, &add_queries, s->width, 0, needed);
     LOCAL_NAME(add_keys)(s, s->grad_v, s->p, s->grad_out, most, last - first);
     LOCAL_NAME(add_keys)(s, s->grad_k, s->grad_s, s->q, most, last - first);
 }
@@ -140,8 +108,8 @@ static void LOCAL_NAME(run_group)(const attention_args *a, const struct LOCAL_NA
 
 static void LOCAL_NAME(run_block)(const attention_args *a, const struct LOCAL_NAME(step) *s, i64 key, i64 keys)
 {
-    const T *const k = (const T *)a->k.data + s->batch * a->k.batch + s->key_head * a->k.head + key * a->k.row;
-    const T *const v = (const T *)a->v.data + s->batch * a->v.batch + s->key_head * a->v.head + key * a->v.row;
+    const T *const k = (const T *)a->k.data + LOCAL_NAME(key_offset)(&a->k, s->batch, s->key_head, key);
+    const T *const v = (const T *)a->v.data + LOCAL_NAME(key_offset)(&a->v, s->batch, s->key_head, key);
     LOCAL_NAME(fetch_rows)(v, a->v.row, keys, a->dim);
     LOCAL_NAME(copy_panels)(s->key_panels, k, a->k.row, keys, a->dim);
     LOCAL_NAME(copy_rows)(s->keys, s->key_row, k, a->k.row, keys, a->dim, s->width, 1);
@@ -153,8 +121,8 @@ static void LOCAL_NAME(run_block)(const attention_args *a, const struct LOCAL_NA
         t.last = LEAST(t.first + GROUP, t.count);
         LOCAL_NAME(run_group)(a, s, &t, key, keys);
     }
-    T *const grad_k = (T *)a->grad_k.data + s->batch * a->grad_k.batch + s->key_head * a->grad_k.head + key * a->grad_k.row;
-    T *const grad_v = (T *)a->grad_v.data + s->batch * a->grad_v.batch + s->key_head * a->grad_v.head + key * a->grad_v.row;
+    T *const grad_k = (T *)a->grad_k.data + LOCAL_NAME(key_offset)(&a->grad_k, s->batch, s->key_head, key);
+    T *const grad_v = (T *)a->grad_v.data + LOCAL_NAME(key_offset)(&a->grad_v, s->batch, s->key_head, key);
     for (i64 j = 0; j < keys; ++j) {
         LOCAL_NAME(give_row)(grad_k + j * a->grad_k.row, s->grad_k + j * s->width, a->dim, 1);
         LOCAL_NAME(give_row)(grad_v + j * a->grad_v.row, s->grad_v + j * s->width, a->dim, 1);
@@ -186,11 +154,6 @@ static void LOCAL_NAME(run_step)(const attention_args *a, const struct LOCAL_NAM
         T *const to = (T *)a->grad_q.data + LOCAL_NAME(row_offset)(a, &a->grad_q, s->batch, s->key_head, r);
         LOCAL_NAME(give_row)(to, s->grad_q + r * s->width, a->dim, (ACC)a->scale);
     }
-}
-
-WORD i64 LOCAL_NAME(width_of)(const attention_args *a)
-{
-    return (a->dim + NR - 1) / NR * NR;
 }
 
 WORD void LOCAL_NAME(place_scratch)(const attention_args *a, struct LOCAL_NAME(step) *s, i64 worker)

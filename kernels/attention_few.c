@@ -97,8 +97,8 @@ static void LOCAL_NAME(few_values)(const attention_args *a, const struct LOCAL_N
 
 static void LOCAL_NAME(run_few)(const attention_args *a, const struct LOCAL_NAME(step) *s, i64 key, i64 keys)
 {
-    const T *const k = (const T *)a->k.data + s->batch * a->k.batch + s->key_head * a->k.head + key * a->k.row;
-    const T *const v = (const T *)a->v.data + s->batch * a->v.batch + s->key_head * a->v.head + key * a->v.row;
+    const T *const k = (const T *)a->k.data + LOCAL_NAME(key_offset)(&a->k, s->batch, s->key_head, key);
+    const T *const v = (const T *)a->v.data + LOCAL_NAME(key_offset)(&a->v, s->batch, s->key_head, key);
     LOCAL_NAME(few_scores)(a, s, k, keys);
     for (i64 r = 0; r < s->rows; ++r) {
         ACC *const o = s->o + r * s->width;

@@ -50,8 +50,8 @@ WORD void LOCAL_NAME(multiply)(const struct LOCAL_NAME(product) *p, const int ro
     case 2: LOCAL_NAME(multiply)(p, 2, transposed); break;                   \
     case 3: LOCAL_NAME(multiply)(p, 3, transposed); break;                   \
     case 4: LOCAL_NAME(multiply)(p, 4, transposed); break;                   \
-    case 5: LOCAL_NAME(multiply)(p, 5, transposed); break;        \
-    case 6: LOCAL_NAME(multiply)(p, 6, transposed); break;        \
+    case 5: LOCAL_NAME(multiply)(p, 5, transposed); break;                   \
+    case 6: LOCAL_NAME(multiply)(p, 6, transposed); break;                   \
     MULTIPLY_MORE(transposed)                                                \
     default: break;                                                          \
     }
@@ -138,7 +138,57 @@ static void LOCAL_NAME(copy_panels)(ACC *dst, const T *src, i64 src_row, i64 row
         LOCAL_NAME(copy_columns)(dst + r / NR * depth * NR + r % NR, src, src_row, r < rows ? rows - r : 0, depth);
 }
 
+// ---- products of many tiles: those of [t->first, t->last); tile i needs the block's first needed[i - t->first] keys
+
+// c = rows * panels^T; panels are `depth` deep.
+static void LOCAL_NAME(multiply_panels)(const struct LOCAL_NAME(tiles) *t, const ACC *rows, const ACC *panels, i64 depth, ACC *c, i64 keys,
+                                        const i64 *needed)
+{
+    struct LOCAL_NAME(product) p = { .keep = 0, .right_row = NR, .c_row = STRIDE, .depth = depth };
+    const i64 first = LOCAL_NAME(tile_row)(t, t->first);
+    for (i64 col = 0; col < keys; col += NR)
+        for (i64 tile = t->first; tile < t->last; ++tile) {
+            if (col >= needed[tile - t->first]) continue;
+            const i64 row = LOCAL_NAME(tile_row)(t, tile) - first;
+            p.left = rows + row * STRIDE;
+            p.right = panels + col * depth;
+            p.c = c + row * STRIDE + col;
+            LOCAL_NAME(multiply_tile)(&p, LOCAL_NAME(tile_rows)(t, tile));
+        }
+}
+
+// c = keep * c + weights * right: `all` is the product of the first row, `width` columns wide; row r keeps keep[r * keep_step].
+static void LOCAL_NAME(add_products)(const struct LOCAL_NAME(tiles) *t, const struct LOCAL_NAME(product) *all, i64 width, i64 keep_step,
+                                     const i64 *needed)
+{
+    struct LOCAL_NAME(product) p = *all;
+    const i64 first = LOCAL_NAME(tile_row)(t, t->first);
+    for (i64 col = 0; col < width; col += NR)
+        for (i64 tile = t->first; tile < t->last; ++tile) {
+            const i64 row = LOCAL_NAME(tile_row)(t, tile) - first;
+            p.depth = needed[tile - t->first];
+            if (p.depth <= 0) continue;
+            p.left = all->left + row * STRIDE;
+            p.right = all->right + col;
+            p.c = all->c + row * all->c_row + col;
+            p.keep = all->keep ? all->keep + row * keep_step : 0;
+            LOCAL_NAME(multiply_tile)(&p, LOCAL_NAME(tile_rows)(t, tile));
+        }
+}
+
 // ---- query rows: those of all heads that share a key head, head after head
+
+// Elements of a head, filled up to whole panels.
+WORD i64 LOCAL_NAME(width_of)(const attention_args *a)
+{
+    return (a->dim + NR - 1) / NR * NR;
+}
+
+// Where a view of keys or values holds key `key` of a head.
+WORD i64 LOCAL_NAME(key_offset)(const attention_view *view, i64 batch, i64 key_head, i64 key)
+{
+    return batch * view->batch + key_head * view->head + key * view->row;
+}
 
 WORD i64 LOCAL_NAME(rows_of_key_head)(const attention_args *a)
 {
