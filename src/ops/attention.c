@@ -131,6 +131,34 @@ carat_status carat_attention_settle_scores(const carat_frame *call, int first, c
     return mask ? settle_mask(mask, dtype, a) : CARAT_OK;
 }
 
+// ---- launching
+
+enum { WORKER_PRODUCTS = 64 * 1024 }; // multiply-adds below which a further thread costs more than it brings
+
+int64_t carat_attention_threads(const carat_frame *call, const attention_args *a)
+{
+    const int64_t worth = carat_attention_rows(a) * a->keys * a->dim / WORKER_PRODUCTS;
+    return carat_attention_smaller(carat_thread_count(call), carat_attention_larger(1, worth));
+}
+
+carat_status carat_attention_launch(const carat_frame *call, const carat_key *key, attention_args *a, int64_t partial)
+{
+    const int64_t scratch = a->scratch_stride * a->workers, bytes = scratch + (a->splits > 1 ? a->splits * partial : 0);
+    a->scratch = carat_alloc((size_t)bytes);
+    if (!a->scratch) return carat_fail(CARAT_OUT_OF_MEMORY, "no memory for %lld bytes", (long long)bytes);
+    a->partial = (char *)a->scratch + scratch;
+    carat_status status = carat_run_kernel(call, key, a, sizeof *a, a->workers, 1);
+    if (status == CARAT_OK && a->splits > 1) {
+        const int64_t grain = carat_attention_larger(1, WORKER_PRODUCTS / (a->splits * a->dim));
+        a->combining = 1;
+        status = carat_run_kernel(call, key, a, sizeof *a, carat_attention_rows(a), grain);
+    }
+    carat_free(a->scratch);
+    return status;
+}
+
+// ---- the families
+
 const carat_family carat_family_attention = {
     .name = "attention",
     .source = "attention.k.c",

@@ -23,6 +23,14 @@ carat_status carat_attention_settle_scores(const carat_frame *call, int first, c
 attention_view carat_attention_view(const carat_tensor *tensor);
 carat_key carat_attention_key(carat_family_id family, carat_dtype dtype);
 
+// Query rows of all heads and batches.
+static inline int64_t carat_attention_rows(const attention_args *a) { return a->batch * a->key_heads * a->group_heads * a->queries; }
+// Threads that are worth their while.
+int64_t carat_attention_threads(const carat_frame *call, const attention_args *a);
+// Runs a plan's workers in scratch of their own, and where keys are split a second launch that joins the partial results:
+// `partial` bytes for each split.
+carat_status carat_attention_launch(const carat_frame *call, const carat_key *key, attention_args *a, int64_t partial);
+
 carat_status carat_attention_run_forward(carat_frame *call);
 carat_status carat_attention_run_backward(carat_frame *call);
 

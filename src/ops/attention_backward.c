@@ -15,7 +15,6 @@ enum { GRAD_OUT, QUERY, KEY, VALUE, OUT, LOGSUMEXP, DROPOUT };
 enum {
     BLOCK_ELEMENTS = 16 * 1024,  // of a block of keys: five such blocks stay in L2
     BLOCK_KEYS = 128,            // of a block, at least: a depth of products
-    WORKER_PRODUCTS = 64 * 1024, // multiply-adds below which a further thread costs more than it brings
     SPLIT_KEYS = 256,            // keys of a part, at least
     SPLIT_STEPS = 16,            // steps beyond which keys aren't split
 };
@@ -37,26 +36,14 @@ static int64_t scratch_bytes(const attention_args *a, const carat_attention_tile
     return round_up((panels + blocks + groups + ATTENTION_PAD + sums) * tile->sum, 64);
 }
 
-static carat_status launch(const carat_frame *call, attention_args *a, carat_dtype dtype)
+static carat_status launch(const carat_frame *call, const carat_key *key, attention_args *a)
 {
-    const carat_attention_tile tile = carat_attention_tile_of(call, dtype);
-    const carat_key key = carat_attention_key(CARAT_FAMILY_attention_backward, dtype);
-    const int64_t rows = a->batch * a->key_heads * a->group_heads * a->queries, worth = larger(1, rows * a->keys * a->dim / WORKER_PRODUCTS);
+    const carat_attention_tile tile = carat_attention_tile_of(call, (carat_dtype)key->dtypes[0]);
+    const int64_t rows = carat_attention_rows(a);
     choose_blocks(a, &tile);
-    a->workers = smaller(smaller(carat_thread_count(call), worth), a->batch * a->key_heads * a->splits);
+    a->workers = smaller(carat_attention_threads(call, a), a->batch * a->key_heads * a->splits);
     a->scratch_stride = scratch_bytes(a, &tile);
-    const int64_t scratch = a->scratch_stride * a->workers, width = round_up(a->dim, tile.cols);
-    const int64_t partial = a->splits > 1 ? a->splits * rows * width * tile.sum : 0;
-    a->scratch = carat_alloc((size_t)(scratch + partial));
-    if (!a->scratch) return carat_fail(CARAT_OUT_OF_MEMORY, "no memory for %lld bytes", (long long)(scratch + partial));
-    a->partial = (char *)a->scratch + scratch;
-    carat_status status = carat_run_kernel(call, &key, a, sizeof *a, a->workers, 1);
-    if (status == CARAT_OK && a->splits > 1) {
-        a->combining = 1;
-        status = carat_run_kernel(call, &key, a, sizeof *a, rows, larger(1, WORKER_PRODUCTS / (a->splits * a->dim)));
-    }
-    carat_free(a->scratch);
-    return status;
+    return carat_attention_launch(call, key, a, rows * round_up(a->dim, tile.cols) * tile.sum);
 }
 
 // The forward pass's results and the gradient of the first: of the query's shape, and [batch, heads, queries].
@@ -101,5 +88,5 @@ carat_status carat_attention_run_backward(carat_frame *call)
     CARAT_TRY(make_gradient(call, 0, dtype, carat_tensor_arg(call, QUERY), &a.grad_q));
     CARAT_TRY(make_gradient(call, 1, dtype, carat_tensor_arg(call, KEY), &a.grad_k));
     CARAT_TRY(make_gradient(call, 2, dtype, carat_tensor_arg(call, VALUE), &a.grad_v));
-    return launch(call, &a, dtype);
+    return launch(call, &key, &a);
 }

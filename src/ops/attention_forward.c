@@ -12,7 +12,6 @@ enum {
     BLOCK_ELEMENTS = 32 * 1024,  // of a block of keys, in L2 too
     FEW_ROWS = 8,                // query rows that are few,
     FEW_KEYS = 64,               // where keys are that many: below, scores are rounded as the backward pass rounds them
-    WORKER_PRODUCTS = 64 * 1024, // multiply-adds below which a further thread costs more than it brings
     SPLIT_KEYS = 512,            // keys of a part, at least
     SPLIT_STEPS = 64,            // steps beyond which keys aren't split
     SPLIT_ROWS = 64,             // query rows that count as one such step
@@ -56,25 +55,13 @@ static int64_t scratch_bytes(const attention_args *a, const carat_attention_tile
     return round_up((chunk * (stride + width) + keys + values + score_rows * (stride + 1) + 2 * chunk) * tile->sum, 64);
 }
 
-static carat_status launch(const carat_frame *call, attention_args *a, carat_dtype dtype)
+static carat_status launch(const carat_frame *call, const carat_key *key, attention_args *a)
 {
-    const carat_attention_tile tile = carat_attention_tile_of(call, dtype);
-    const carat_key key = carat_attention_key(CARAT_FAMILY_attention, dtype);
-    const int64_t rows = a->batch * a->key_heads * a->group_heads * a->queries, worth = larger(1, rows * a->keys * a->dim / WORKER_PRODUCTS);
-    choose_blocks(a, &tile, smaller(carat_thread_count(call), worth));
+    const carat_attention_tile tile = carat_attention_tile_of(call, (carat_dtype)key->dtypes[0]);
+    const int64_t rows = carat_attention_rows(a);
+    choose_blocks(a, &tile, carat_attention_threads(call, a));
     a->scratch_stride = scratch_bytes(a, &tile);
-    const int64_t scratch = a->scratch_stride * a->workers, kept = round_up(a->dim, tile.cols) + 2;
-    const int64_t partial = a->splits > 1 ? rows * a->splits * kept * tile.sum : 0;
-    a->scratch = carat_alloc((size_t)(scratch + partial));
-    if (!a->scratch) return carat_fail(CARAT_OUT_OF_MEMORY, "no memory for %lld bytes", (long long)(scratch + partial));
-    a->partial = (char *)a->scratch + scratch;
-    carat_status status = carat_run_kernel(call, &key, a, sizeof *a, a->workers, 1);
-    if (status == CARAT_OK && a->splits > 1) {
-        a->combining = 1;
-        status = carat_run_kernel(call, &key, a, sizeof *a, rows, larger(1, WORKER_PRODUCTS / (a->splits * a->dim)));
-    }
-    carat_free(a->scratch);
-    return status;
+    return carat_attention_launch(call, key, a, rows * (round_up(a->dim, tile.cols) + 2) * tile.sum);
 }
 
 // _scaled_dot_product_flash_attention_for_cpu(query, key, value, dropout_p, is_causal, attn_mask, scale) -> (output, logsumexp)
@@ -96,5 +83,5 @@ carat_status carat_attention_run_forward(carat_frame *call)
     CARAT_TRY(carat_output_make(call, 1, carat_compute_dtype(dtype), 3, q->shape, sums, &logsumexp));
     a.out = carat_attention_view(&out.view);
     a.logsumexp = carat_attention_view(&logsumexp.view);
-    return launch(call, &a, dtype);
+    return launch(call, &key, &a);
 }
