@@ -164,25 +164,10 @@ static carat_status draw(void *arg, uint32_t *words, int32_t *taken)
 // ---- the tensor that is written
 
 // ATen walks a tensor in the order of its strides. One with gaps is drawn into a dense copy of that order.
-static void dense_strides(const carat_tensor *self, int64_t *strides)
-{
-    int order[CARAT_MAX_DIMS];
-    for (int d = 0; d < self->ndim; ++d) {
-        int at = d;
-        for (; at > 0 && self->strides[order[at - 1]] < self->strides[d]; --at) order[at] = order[at - 1];
-        order[at] = d;
-    }
-    int64_t stride = 1;
-    for (int i = self->ndim; i-- > 0;) {
-        strides[order[i]] = stride;
-        stride *= self->shape[order[i]];
-    }
-}
-
 static carat_status draw_with_gaps(drawing *d, const carat_tensor *self, int generator)
 {
     int64_t strides[CARAT_MAX_DIMS];
-    dense_strides(self, strides);
+    carat_like_strides(self, strides);
     void *copy = carat_alloc((size_t)d->count * carat_dtype_size(carat_dtype_of(self)));
     if (!copy) return carat_fail(CARAT_OUT_OF_MEMORY, "no memory for a dense copy");
     d->out = copy;
