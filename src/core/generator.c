@@ -9,26 +9,25 @@ static pthread_mutex_t default_lock = PTHREAD_MUTEX_INITIALIZER;
 static bool default_is_seeded;
 static const uint64_t default_seed = 67280421310721; // PyTorch's
 
-void carat_generator_seed(carat_generator *generator, uint64_t seed)
+static void seed_words(carat_generator *generator, uint64_t seed)
 {
-    carat_generator *chosen = generator ? generator : &default_generator;
-    if (!generator) pthread_mutex_lock(&default_lock);
-    uint32_t *words = chosen->words;
+    uint32_t *words = generator->words;
     words[0] = (uint32_t)seed;
     for (uint32_t i = 1; i < CARAT_GENERATOR_WORDS; ++i)
         words[i] = 1812433253u * (words[i - 1] ^ words[i - 1] >> 30) + i;
-    chosen->taken = CARAT_GENERATOR_WORDS;
-    if (generator) return;
-    default_is_seeded = true;
-    pthread_mutex_unlock(&default_lock);
+    generator->taken = CARAT_GENERATOR_WORDS;
 }
 
-static bool is_seeded(void)
+void carat_generator_seed(carat_generator *generator, uint64_t seed)
 {
+    if (generator) {
+        seed_words(generator, seed);
+        return;
+    }
     pthread_mutex_lock(&default_lock);
-    const bool seeded = default_is_seeded;
+    seed_words(&default_generator, seed);
+    default_is_seeded = true;
     pthread_mutex_unlock(&default_lock);
-    return seeded;
 }
 
 carat_status carat_with_generator(const carat_frame *call, int i, carat_status (*draw)(void *arg, uint32_t *words, int32_t *taken), void *arg)
@@ -38,8 +37,9 @@ carat_status carat_with_generator(const carat_frame *call, int i, carat_status (
     if (context->with_generator) return context->with_generator(context->host, opaque, draw, arg);
     carat_generator *own = opaque;
     if (own) return draw(arg, own->words, &own->taken);
-    if (!is_seeded()) carat_generator_seed(NULL, default_seed);
     pthread_mutex_lock(&default_lock);
+    if (!default_is_seeded) seed_words(&default_generator, default_seed);
+    default_is_seeded = true;
     const carat_status status = draw(arg, default_generator.words, &default_generator.taken);
     pthread_mutex_unlock(&default_lock);
     return status;
