@@ -23,12 +23,17 @@ bool case_shape(int index, int *ndim, int64_t *shape)
     return true;
 }
 
-double random_unit(uint64_t *seed) // splitmix64 (Steele, Lea, Flood)
+uint64_t random_bits(uint64_t *seed) // splitmix64 (Steele, Lea, Flood)
 {
     uint64_t z = *seed += 0x9e3779b97f4a7c15;
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
     z = (z ^ z >> 27) * 0x94d049bb133111eb;
-    return (double)((z ^ z >> 31) >> 11) * 0x1p-53;
+    return z ^ z >> 31;
+}
+
+double random_unit(uint64_t *seed)
+{
+    return (double)(random_bits(seed) >> 11) * 0x1p-53;
 }
 
 // Strides of the layout, and the offset of element 0 and the reach of the buffer in elements.

@@ -28,6 +28,7 @@ bool sample_intact(const sample *s);
 // The element at a linear index (row-major over the shape), as a double.
 double sample_get(const carat_tensor *tensor, int64_t index);
 
+uint64_t random_bits(uint64_t *seed);
 double random_unit(uint64_t *seed); // [0, 1)
 
 #endif

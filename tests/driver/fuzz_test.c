@@ -7,6 +7,8 @@
 //  - a status of the list, with a message or reason if it is not CARAT_OK;
 //  - CARAT_UNSUPPORTED and bad arguments leave every byte as it was and have made no output;
 //  - CARAT_OK leaves alone what it may not write: all tensors but the out= ones and an in-place operator's arguments.
+#include "cases.h"
+
 #include "core/op.h"
 #include "core/tensor.h"
 
@@ -21,13 +23,7 @@ enum { MAX_ARGS = 10, MAX_ITEMS = 3, PAGE = 4096, ROOM = 16 * PAGE, MAX_PATTERNS
 static uint64_t state = 1, first_seed;
 static long calls;
 
-static uint64_t draw(void) // splitmix64 (Steele, Lea, Flood)
-{
-    uint64_t z = state += 0x9e3779b97f4a7c15;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-    z = (z ^ z >> 27) * 0x94d049bb133111eb;
-    return z ^ z >> 31;
-}
+static uint64_t draw(void) { return random_bits(&state); }
 static int below(int n) { return (int)(draw() % (uint64_t)n); }
 static bool chance(int percent) { return below(100) < percent; }
 

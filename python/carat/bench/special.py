@@ -6,7 +6,7 @@ that differ from the plain ones of inputs.py. The table at the end says which op
 """
 import torch
 
-COMPLEX_OUT = {"float16": torch.complex32, "float32": torch.complex64, "float64": torch.complex128}
+COMPLEX_OUT = {torch.float16: torch.complex32, torch.float32: torch.complex64, torch.float64: torch.complex128}
 BOOL_OUT = ("eq", "ne", "lt", "le", "gt", "ge", "logical", "is", "any", "all", "signbit")
 
 
@@ -24,7 +24,7 @@ def out_dtype(name, argument, dtype):
     if argument in ("indices", "argmax") or name.startswith("arg"):
         return torch.int64
     if name in ("polar", "complex"):
-        return COMPLEX_OUT.get(str(dtype).removeprefix("torch."), dtype)
+        return COMPLEX_OUT.get(dtype, dtype)
     return dtype
 
 
