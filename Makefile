@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # make          builds Carat and installs it into .venv
 # make demo     real models on ATen and on Carat
-# make test     all tests, the long one in a short form; what fails runs a second time, for profiles on a busy machine
+# make test     all tests, the long one in a short form
 # make conformance  every overload against ATen on all samples of PyTorch's operator database
 # make bench    every operator against ATen
 # make clean    removes what was built; make distclean removes .venv too
@@ -63,7 +63,7 @@ bench: install $(VENV)/ready-demo
 
 test: install $(VENV)/ready-test
 	@meson test -C $(BUILD) --print-errorlogs
-	@$(BIN)/python -m pytest -q || $(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none
+	@$(BIN)/python -m pytest -q
 
 # Every overload on all samples of PyTorch's operator database, of which make test takes a few: ten minutes.
 conformance: install $(VENV)/ready-test

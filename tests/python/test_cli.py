@@ -2,7 +2,9 @@
 """The parts of the command, the benchmark and the demo that need no kernel: arguments, inputs, accounts, tables."""
 import contextlib
 import json
+import multiprocessing
 import types
+from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
@@ -221,7 +223,7 @@ def test_batches_repeat_with_their_seed():
     assert text.decode(b"caf\xc3\xa9") == "café"
 
 
-def test_operator_calls_leave_out_views_allocations_and_composites():
+def _profile_some_calls():
     from carat.demo import coverage
 
     options = torch._C._profiler._ExperimentalConfig(capture_overload_names=True)
@@ -229,7 +231,13 @@ def test_operator_calls_leave_out_views_allocations_and_composites():
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], experimental_config=options) as profiler:
         torch.nn.functional.linear(x, x).t().unsqueeze(0).add(1).sum().item()
         torch.zeros(8).copy_(x[0])
-    calls, composite_time = coverage.operator_calls(profiler.events())
+    return coverage.operator_calls(profiler.events())
+
+
+def test_operator_calls_leave_out_views_allocations_and_composites():
+    # In a process of its own: a composite that Carat has registered a kernel for, in whatever test, is none any more.
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as fresh:
+        calls, composite_time = fresh.submit(_profile_some_calls).result()
     names = {name.removeprefix("aten::") for name in calls}
     assert {"mm", "add.Tensor", "sum", "copy_"} <= names
     assert not {"linear", "t", "unsqueeze", "item", "_local_scalar_dense", "empty.memory_format", "zeros"} & names
