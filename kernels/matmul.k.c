@@ -19,30 +19,12 @@
 
 #define NR (NV * VEC)
 #define A_STRIDE (KC + MATMUL_PAD)
-#define SCALE(name) LOCAL_NAME(number)(a->name.bits)
+#define PACKED ACC
+#define FINISH_STORE vec_store
 
 _Static_assert(VEC == LANES_OF(ACC), "a vector fills a register");
 
-struct LOCAL_NAME(step) {
-    i64 batch, row, col, rows, cols; // of C
-};
-
-struct LOCAL_NAME(tile) {
-    const ACC *left, *right; // A's rows and B's panel
-    ACC *sums;               // MR x NR: the sums so far, and where they go
-    i64 sums_step;           // to the next tile's; 0 in the only pass
-    T *direct;               // where sums that need no finish go, or null
-    i64 direct_row;
-    i64 row, col, rows, cols, depth;
-    int first, last;
-};
-
-WORD ACC LOCAL_NAME(number)(const f64 *bits)
-{
-    ACC x;
-    memcpy(&x, bits, sizeof x);
-    return x;
-}
+#include "matmul_tile.c"
 
 // ---- packing: dst[r * stride + c] = src[r * row + c * col]
 
@@ -157,40 +139,6 @@ static void LOCAL_NAME(multiply_tile)(const struct LOCAL_NAME(tile) *tile)
     }
 }
 
-// One row of a tile's finished sums to C.
-WORD void LOCAL_NAME(finish_row)(const matmul_args *a, T *c, const T *input, const ACC *sums, i64 cols, int dense)
-{
-    const ACC alpha = SCALE(alpha), beta = SCALE(beta);
-    i64 i = 0;
-    if (dense && input)
-        for (; i + VEC <= cols; i += VEC) {
-            const vec scaled = vec_mul(vec_splat(alpha), vec_read(sums + i));
-            vec_store(c + i, vec_fma(vec_splat(beta), vec_load(input + i), scaled));
-        }
-    else if (dense)
-        for (; i + VEC <= cols; i += VEC) vec_store(c + i, vec_mul(vec_splat(alpha), vec_read(sums + i)));
-    for (; i < cols; ++i) {
-        ACC y = alpha * sums[i];
-        if (input) y = beta * (ACC)CAT(load_, T)(input[i * a->input.col]) + y;
-        c[i * a->c.col] = CAT(store_, T)(y);
-    }
-}
-
-static void LOCAL_NAME(finish_tile)(const matmul_args *a, const struct LOCAL_NAME(tile) *tile, i64 batch)
-{
-    const matmul_view *in = &a->input, *out = &a->c;
-    const int dense = out->col == 1 && (!in->data || in->col == 1);
-    for (i64 r = 0; r < tile->rows; ++r) {
-        const i64 row = tile->row + r;
-        T *const c = (T *)out->data + batch * out->batch + row * out->row + tile->col * out->col;
-        const T *input = 0;
-        if (in->data) input = (const T *)in->data + batch * in->batch + row * in->row + tile->col * in->col;
-        LOCAL_NAME(finish_row)(a, c, input, tile->sums + r * NR, tile->cols, dense);
-    }
-}
-
-// ---- a step
-
 // All tiles of a panel. Those whose sums are C's elements as they are store them straight from registers.
 static void LOCAL_NAME(run_panel)(const matmul_args *a, const struct LOCAL_NAME(step) *step, struct LOCAL_NAME(tile) *tile,
                                   const ACC *left)
@@ -218,16 +166,17 @@ WORD i64 LOCAL_NAME(passes)(const matmul_args *a)
 }
 
 // Where the panel of columns `col`.. of pass k waits, if B was packed by an earlier launch.
-WORD ACC *LOCAL_NAME(packed_panel)(const matmul_args *a, i64 batch, i64 k, i64 col)
+WORD PACKED *LOCAL_NAME(packed_panel)(const matmul_args *a, i64 batch, i64 k, i64 col)
 {
     const i64 panels = (a->n + NR - 1) / NR;
     const i64 index = (batch * LOCAL_NAME(passes)(a) + k / a->block_k) * panels + col / NR;
-    return (ACC *)a->packed + index * a->block_k * NR;
+    return (PACKED *)a->packed + index * a->block_k * NR;
 }
 
-static void LOCAL_NAME(run_step)(const matmul_args *a, const struct LOCAL_NAME(step) *step, ACC *scratch)
+static void LOCAL_NAME(run_step)(const matmul_args *a, const struct LOCAL_NAME(step) *step, PACKED *scratch)
 {
-    ACC *const panel = scratch, *const left = panel + KC * NR, *const sums = left + a->block_m * A_STRIDE;
+    PACKED *const panel = scratch, *const left = panel + KC * NR;
+    ACC *const sums = (ACC *)(left + a->block_m * A_STRIDE);
     const T *const a_data = (const T *)a->a.data + step->batch * a->a.batch + step->row * a->a.row;
     const T *const b_data = (const T *)a->b.data + step->batch * a->b.batch + step->col * a->b.col;
 
@@ -252,22 +201,7 @@ static void LOCAL_NAME(run_step)(const matmul_args *a, const struct LOCAL_NAME(s
 
 // ---- shares of the workers
 
-WORD void LOCAL_NAME(run_steps)(const matmul_args *a, i64 worker)
-{
-    const i64 row_blocks = (a->m + a->block_m - 1) / a->block_m, col_blocks = (a->n + a->block_n - 1) / a->block_n;
-    const i64 steps = a->batch * row_blocks * col_blocks, end = steps * (worker + 1) / a->workers;
-    ACC *const scratch = (ACC *)((char *)a->scratch + worker * a->scratch_stride);
-
-    for (i64 i = steps * worker / a->workers; i < end; ++i) {
-        struct LOCAL_NAME(step) step;
-        step.batch = i / (row_blocks * col_blocks);
-        step.row = i / col_blocks % row_blocks * a->block_m;
-        step.col = i % col_blocks * a->block_n;
-        step.rows = a->m - step.row < a->block_m ? a->m - step.row : a->block_m;
-        step.cols = a->n - step.col < a->block_n ? a->n - step.col : a->block_n;
-        LOCAL_NAME(run_step)(a, &step, scratch);
-    }
-}
+#include "matmul_steps.c"
 
 WORD void LOCAL_NAME(pack_share)(const matmul_args *a, i64 worker)
 {
@@ -290,4 +224,6 @@ KERNEL(matmul_args, a)
 }
 #undef NR
 #undef A_STRIDE
+#undef PACKED
+#undef FINISH_STORE
 #undef SCALE

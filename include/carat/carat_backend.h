@@ -24,6 +24,7 @@ typedef struct carat_target {
     int vector_bytes;      // natural SIMD or per-lane access width
     int vector_registers;  // of that width; 0 where the notion does not apply
     int lanes;             // most lanes that a group can have; 1 on a CPU
+    int half_tiles;        // 1: has a matrix unit for bf16, which the dialect's tile words use
 } carat_target;
 
 // A binary made of a kernel source, in the form that `load` takes (a shared object on a CPU, a cubin on CUDA).

@@ -37,6 +37,7 @@
 #endif
 
 // Hints: the cache line at p will soon be read, or written.
+#define LINE_BYTES 64
 WORD void prefetch_read(const void *p) { __builtin_prefetch(p, 0, 3); }
 WORD void prefetch_write(const void *p) { __builtin_prefetch(p, 1, 3); }
 

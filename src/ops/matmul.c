@@ -168,3 +168,11 @@ const carat_family carat_family_matvec = {
     .describe = carat_matmul_describe,
     .enumerate = carat_matvec_enumerate,
 };
+
+// Kernels for matrix units.
+const carat_family carat_family_matmul_tiles = {
+    .name = "matmul_tiles",
+    .source = "matmul_tiles.k.c",
+    .describe = carat_matmul_describe,
+    .enumerate = carat_matmul_tiles_enumerate,
+};

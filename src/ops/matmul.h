@@ -21,15 +21,22 @@ carat_status carat_matmul_launch(const carat_frame *call, const carat_matmul *pr
 
 // ---- between the family's parts
 
-// The register tile of a target for sums of a dtype, and the depth of a pass.
+// How a product runs: few rows as they come, or in blocks, by SIMD registers or by a matrix unit.
+typedef enum carat_matmul_way { CARAT_MATMUL_THIN, CARAT_MATMUL_VECTORS, CARAT_MATMUL_TILES } carat_matmul_way;
+
+// The register tile of a target, and the depth of a pass.
 typedef struct carat_matmul_tile {
+    carat_matmul_way way;
     int lanes, rows, vectors, depth;
+    int row_step, depth_step; // of what blocks and passes should be multiples
+    int packed_bytes;         // of an element of packed factors
 } carat_matmul_tile;
-carat_matmul_tile carat_matmul_tile_of(const carat_target *target, carat_dtype sums);
+carat_matmul_tile carat_matmul_tile_of(const carat_target *target, carat_dtype dtype);
 carat_dtype carat_matmul_sums(carat_dtype dtype); // the dtype of sums over products of a dtype
-carat_key carat_matmul_key(carat_dtype dtype, bool thin);
+carat_key carat_matmul_key(carat_dtype dtype, carat_matmul_way way);
 void carat_matmul_describe(const carat_key *key, const carat_target *target, carat_defines *defines);
 void carat_matmul_enumerate(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg);
 void carat_matvec_enumerate(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg);
+void carat_matmul_tiles_enumerate(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg);
 
 #endif

@@ -3,10 +3,11 @@
 #include "jit/jit.h"
 #include "ops/matmul.h"
 
-// key.dtypes[0]: of the elements. The families matmul and matvec have one kernel for each.
-carat_key carat_matmul_key(carat_dtype dtype, bool thin)
+// key.dtypes[0]: of the elements. Each way's family has one kernel for each dtype that it takes.
+carat_key carat_matmul_key(carat_dtype dtype, carat_matmul_way way)
 {
-    carat_key key = { .family = thin ? CARAT_FAMILY_matvec : CARAT_FAMILY_matmul };
+    static const uint8_t families[] = { CARAT_FAMILY_matvec, CARAT_FAMILY_matmul, CARAT_FAMILY_matmul_tiles };
+    carat_key key = { .family = families[way] };
     key.dtypes[0] = (uint8_t)dtype;
     return key;
 }
@@ -17,18 +18,31 @@ carat_dtype carat_matmul_sums(carat_dtype dtype)
     return carat_dtype_in(dtype, CARAT_INTS) && dtype != CARAT_i64 ? CARAT_i32 : dtype; // wrapping sums may be wider
 }
 
-// 6 x 2 vectors of sums fill 16 registers, 14 x 2 fill 32. A pass is so deep that a panel of B stays in L1.
-carat_matmul_tile carat_matmul_tile_of(const carat_target *target, carat_dtype sums)
+static bool takes_tiles(const carat_target *target, carat_dtype dtype)
 {
-    carat_matmul_tile tile = { .rows = target->vector_registers >= 32 ? 14 : 6, .vectors = 2, .depth = 256 };
-    tile.lanes = target->vector_bytes / (int)carat_dtype_size(sums);
-    return tile;
+    return target->half_tiles && dtype == CARAT_bf16;
+}
+
+// 6 x 2 vectors of sums fill 16 registers, 14 x 2 fill 32. A pass is so deep that a panel of B stays in L1.
+static carat_matmul_tile tile_of(const carat_target *target, carat_dtype dtype, carat_matmul_way way)
+{
+    const int size = (int)carat_dtype_size(carat_matmul_sums(dtype)), rows = target->vector_registers >= 32 ? 14 : 6;
+    if (way == CARAT_MATMUL_TILES)
+        return (carat_matmul_tile){ .way = CARAT_MATMUL_TILES, .lanes = 16, .rows = 32, .vectors = 2, .depth = 2048,
+                                    .row_step = 32, .depth_step = 32, .packed_bytes = 2 };
+    return (carat_matmul_tile){ .way = CARAT_MATMUL_VECTORS, .lanes = target->vector_bytes / size, .rows = rows, .vectors = 2, .depth = 256,
+                                .row_step = 1, .depth_step = 8, .packed_bytes = size };
+}
+
+carat_matmul_tile carat_matmul_tile_of(const carat_target *target, carat_dtype dtype)
+{
+    return tile_of(target, dtype, takes_tiles(target, dtype) ? CARAT_MATMUL_TILES : CARAT_MATMUL_VECTORS);
 }
 
 void carat_matmul_describe(const carat_key *key, const carat_target *target, carat_defines *defines)
 {
     const carat_dtype dtype = (carat_dtype)key->dtypes[0], sums = carat_matmul_sums(dtype);
-    const carat_matmul_tile tile = carat_matmul_tile_of(target, sums);
+    const carat_matmul_tile tile = tile_of(target, dtype, key->family == CARAT_FAMILY_matmul_tiles ? CARAT_MATMUL_TILES : CARAT_MATMUL_VECTORS);
     carat_define(defines, "T", "%s", carat_dtype_name(dtype));
     carat_define(defines, "ACC", "%s", carat_dtype_name(sums));
     carat_define(defines, "VEC", "%d", tile.lanes);
@@ -38,30 +52,35 @@ void carat_matmul_describe(const carat_key *key, const carat_target *target, car
     carat_define(defines, "KC", "%d", tile.depth);
 }
 
-static void enumerate(bool thin, void (*emit)(void *arg, const carat_key *key), void *arg)
+static void enumerate(const carat_target *target, carat_matmul_way way, void (*emit)(void *arg, const carat_key *key), void *arg)
 {
     for (carat_dtype dtype = 0; dtype < CARAT_DTYPE_COUNT; ++dtype) {
-        const carat_key key = carat_matmul_key(dtype, thin);
-        if (carat_dtype_in(dtype, CARAT_REALS)) emit(arg, &key);
+        const carat_key key = carat_matmul_key(dtype, way);
+        if (!carat_dtype_in(dtype, CARAT_REALS)) continue;
+        if (way != CARAT_MATMUL_TILES || takes_tiles(target, dtype)) emit(arg, &key);
     }
 }
 
 void carat_matmul_enumerate(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg)
 {
-    (void)target;
-    enumerate(false, emit, arg);
+    enumerate(target, CARAT_MATMUL_VECTORS, emit, arg);
 }
 
 void carat_matvec_enumerate(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg)
 {
-    (void)target;
-    enumerate(true, emit, arg);
+    enumerate(target, CARAT_MATMUL_THIN, emit, arg);
+}
+
+void carat_matmul_tiles_enumerate(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg)
+{
+    enumerate(target, CARAT_MATMUL_TILES, emit, arg);
 }
 
 carat_status carat_matmul_check(const carat_frame *call, carat_dtype dtype)
 {
     carat_kernel kernel;
-    const carat_key key = carat_matmul_key(dtype, false), thin = carat_matmul_key(dtype, true);
+    const carat_matmul_way way = carat_matmul_tile_of(call->backend->target(call->device), dtype).way;
+    const carat_key key = carat_matmul_key(dtype, way), thin = carat_matmul_key(dtype, CARAT_MATMUL_THIN);
     CARAT_TRY(carat_kernel_get(call->backend, call->device, &key, &kernel));
     return carat_kernel_get(call->backend, call->device, &thin, &kernel);
 }

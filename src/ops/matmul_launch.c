@@ -9,11 +9,14 @@
 enum {
     LEFT_BYTES = 256 * 1024,        // a block of A, for an L2 of 512 KiB
     LEFT_ROWS = 1024,                // its rows at most, where k is small
+    TILES_LEFT_BYTES = 1024 * 1024,  // the same for processors with a matrix unit, whose L2 is 2 MiB
     BLOCK_COLS = 512,                // columns of C in a step: A is packed once for each
+    TILES_COLS = 8192,               // the same where their sums don't wait for a further pass
     PACKED_BYTES = 8 * 1024 * 1024,  // B packed for all threads, to stay in L3
     STREAMED_BYTES = 512 * 1024,     // B of this size is not worth packing for a few rows
     DOT_DEPTH = 256,                 // k from which dot products of a few rows pay
     WORKER_PRODUCTS = 128 * 1024,    // multiply-adds below which a further thread costs more than it brings
+    WORKER_TILE_PRODUCTS = 1024 * 1024, // the same on a matrix unit
     WORKER_ELEMENTS = 32 * 1024,     // elements of B, where they are streamed
     THIN_COLS = 64,                  // columns of a step where columns of B are dense
 };
@@ -114,7 +117,7 @@ static carat_status run_thin(const carat_frame *call, matmul_args *a, carat_dtyp
         scratch = a->scratch = carat_alloc((size_t)(a->scratch_stride * a->workers));
         if (!scratch) return carat_fail(CARAT_OUT_OF_MEMORY, "no memory for %lld elements", (long long)(a->m * a->k));
     }
-    const carat_key key = carat_matmul_key(dtype, true);
+    const carat_key key = carat_matmul_key(dtype, CARAT_MATMUL_THIN);
     const carat_status status = carat_run_kernel(call, &key, a, sizeof *a, a->workers, 1);
     carat_free(scratch);
     return status;
@@ -132,17 +135,20 @@ typedef struct sizes {
 // Even passes, even blocks of rows that fit L2, and blocks of columns; then smaller blocks while threads are idle.
 static void choose_blocks(matmul_args *a, const sizes *s, int64_t threads)
 {
-    a->block_k = larger(8, smaller(s->tile.depth, round_up(parts(a->k, larger(1, parts(a->k, s->tile.depth))), 8)));
-    const int64_t rows = smaller(LEFT_ROWS, LEFT_BYTES / s->sum / a->block_k);
-    a->block_m = parts(a->m, parts(a->m, rows));
-    a->block_n = round_up(parts(a->n, parts(a->n, BLOCK_COLS)), s->panel);
+    const int64_t passes = larger(1, parts(a->k, s->tile.depth)), step = s->tile.depth_step;
+    a->block_k = larger(step, smaller(s->tile.depth, round_up(parts(a->k, passes), step)));
+    const bool tiles = s->tile.way == CARAT_MATMUL_TILES;
+    const int64_t left = tiles ? TILES_LEFT_BYTES : LEFT_BYTES, rows = smaller(LEFT_ROWS, left / s->tile.packed_bytes / a->block_k);
+    const int64_t cols = tiles && passes == 1 ? TILES_COLS : BLOCK_COLS;
+    a->block_m = round_up(parts(a->m, parts(a->m, rows)), s->tile.row_step);
+    a->block_n = round_up(parts(a->n, parts(a->n, cols)), s->panel);
     for (;;) {
         const int64_t steps = a->batch * parts(a->m, a->block_m) * parts(a->n, a->block_n);
         if (steps % threads == 0 || steps >= 4 * threads) break;
         if (a->block_n > 4 * s->panel || (a->block_n > s->panel && a->block_n > a->block_m))
             a->block_n = round_up(parts(a->block_n, 2), s->panel);
         else if (a->block_m >= 2 * s->tile.rows)
-            a->block_m = parts(a->block_m, 2);
+            a->block_m = round_up(parts(a->block_m, 2), s->tile.row_step);
         else
             break;
     }
@@ -150,9 +156,13 @@ static void choose_blocks(matmul_args *a, const sizes *s, int64_t threads)
 
 static int64_t scratch_bytes(const matmul_args *a, const sizes *s)
 {
-    const int64_t tiles = a->block_k >= a->k ? 1 : parts(a->block_m, s->tile.rows) * (a->block_n / s->panel);
-    const int64_t sums = tiles * s->tile.rows * s->panel;
-    return round_up((s->tile.depth * s->panel + a->block_m * (s->tile.depth + MATMUL_PAD) + sums) * s->sum, 64);
+    const bool tiles = s->tile.way == CARAT_MATMUL_TILES;
+    const int64_t rows = round_up(a->block_m, s->tile.row_step), high = round_up(rows, s->tile.rows);
+    const int64_t left = tiles ? high * a->block_k : rows * (s->tile.depth + MATMUL_PAD);
+    const int64_t right = tiles ? MATMUL_CHUNK * MATMUL_GROUP : s->tile.depth * s->panel;
+    const int64_t one_pass = tiles ? high * smaller(MATMUL_GROUP, a->block_n) : s->tile.rows * s->panel;
+    const int64_t sums = a->block_k >= a->k ? one_pass : high * a->block_n;
+    return round_up((right + left) * s->tile.packed_bytes + sums * s->sum, 64);
 }
 
 static void *at(const matmul_view *view, const sizes *s, int64_t batch, int64_t col)
@@ -163,7 +173,7 @@ static void *at(const matmul_view *view, const sizes *s, int64_t batch, int64_t 
 // Part after part of B: one launch packs it, the next multiplies by it.
 static carat_status run_packed(const carat_frame *call, const carat_key *key, const matmul_args *a, const sizes *s)
 {
-    const int64_t column = parts(a->k, a->block_k) * a->block_k * s->sum; // bytes of a packed column
+    const int64_t column = parts(a->k, a->block_k) * a->block_k * s->tile.packed_bytes; // bytes of a packed column
     const int64_t fit = larger(a->block_n, PACKED_BYTES / column / a->block_n * a->block_n), cols = smaller(fit, a->n);
     const int64_t batch_bytes = column * round_up(cols, s->panel);
     const int64_t batches = cols < a->n ? 1 : larger(1, smaller(a->batch, PACKED_BYTES / batch_bytes));
@@ -190,15 +200,16 @@ static carat_status run_packed(const carat_frame *call, const carat_key *key, co
 
 static carat_status run_blocked(const carat_frame *call, matmul_args *a, carat_dtype dtype, const sizes *s)
 {
-    const int64_t worth = larger(1, a->batch * a->m * a->n * a->k / WORKER_PRODUCTS);
+    const int64_t least = s->tile.way == CARAT_MATMUL_TILES ? WORKER_TILE_PRODUCTS : WORKER_PRODUCTS;
+    const int64_t worth = larger(1, a->batch * a->m * a->n * a->k / least);
     const int64_t threads = smaller(carat_thread_count(call), worth);
     choose_blocks(a, s, threads);
     a->workers = smaller(threads, a->batch * parts(a->m, a->block_m) * parts(a->n, a->block_n));
     a->scratch_stride = scratch_bytes(a, s);
     a->scratch = carat_alloc((size_t)(a->scratch_stride * a->workers));
     if (!a->scratch) return carat_fail(CARAT_OUT_OF_MEMORY, "no memory for %lld bytes", (long long)(a->scratch_stride * a->workers));
-    const carat_key key = carat_matmul_key(dtype, false);
-    const bool shared = a->m > a->block_m && a->k > 0;
+    const carat_key key = carat_matmul_key(dtype, s->tile.way);
+    const bool shared = a->m > a->block_m && a->k > 0 && (s->tile.way == CARAT_MATMUL_VECTORS);
     const carat_status status = shared ? run_packed(call, &key, a, s) : carat_run_kernel(call, &key, a, sizeof *a, a->workers, 1);
     carat_free(a->scratch);
     return status;
@@ -220,7 +231,7 @@ carat_status carat_matmul_launch(const carat_frame *call, const carat_matmul *pr
     a.k = product->k;
     carat_scalar_store(product->alpha, sums, a.alpha.bits);
     carat_scalar_store(product->beta, sums, a.beta.bits);
-    sizes s = { .tile = carat_matmul_tile_of(call->backend->target(call->device), sums) };
+    sizes s = { .tile = carat_matmul_tile_of(call->backend->target(call->device), product->dtype) };
     s.panel = s.tile.lanes * s.tile.vectors;
     s.element = (int64_t)carat_dtype_size(product->dtype);
     s.sum = (int64_t)carat_dtype_size(sums);

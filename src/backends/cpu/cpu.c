@@ -3,6 +3,7 @@
 #include "backends/cpu/cpu.h"
 
 #include <stddef.h>
+#include <string.h>
 
 typedef void kernel_function(const void *args, int64_t group_begin, int64_t group_end);
 
@@ -60,7 +61,7 @@ static const char *const *packs(void)
 {
     static const char *const lists[][2] = {{"carat-cpu-baseline.so"}, {"carat-cpu-x86-64-v3.so"}, {"carat-cpu-x86-64-v4.so"}};
     for (int i = 1; i < carat_cpu_level_count(); ++i)
-        if (carat_cpu_level_at(i) == carat_cpu_level(NULL)) return lists[i];
+        if (strcmp(carat_cpu_level_at(i)->name, carat_cpu_level(NULL)->name) == 0) return lists[i];
     return lists[0];
 }
 

@@ -13,6 +13,9 @@ const carat_target *carat_cpu_level_at(int index);
 const carat_target *carat_cpu_level_find(const char *name); // NULL if there is none
 bool carat_cpu_level_runs(const carat_target *level);       // on this machine
 
+// Whether this machine has a matrix unit for bf16 (AMX) that the system lets this process use; asks the system for it.
+bool carat_cpu_has_tiles(void);
+
 // The level that this process uses, chosen on first use: CARAT_ISA if it names one that runs here, else the best one.
 // *remark (may be NULL) says if CARAT_ISA was not followed, else it is NULL.
 const carat_target *carat_cpu_level(const char **remark);

@@ -18,12 +18,14 @@ enum { BASELINE_REGISTERS = 32 };
 enum { BASELINE_REGISTERS = 16 };
 #endif
 
+#define V4 .name = "x86-64-v4", .dialect = "cpu.h", .flags = "-march=x86-64-v4 -mprefer-vector-width=512", \
+           .vector_bytes = 64, .vector_registers = 32, .lanes = 1
+
 static const carat_target levels[] = {
     {.name = "baseline", .dialect = "cpu.h", .flags = "", .vector_bytes = 16, .vector_registers = BASELINE_REGISTERS, .lanes = 1},
 #if defined(__x86_64__)
     {.name = "x86-64-v3", .dialect = "cpu.h", .flags = "-march=x86-64-v3", .vector_bytes = 32, .vector_registers = 16, .lanes = 1},
-    {.name = "x86-64-v4", .dialect = "cpu.h", .flags = "-march=x86-64-v4 -mprefer-vector-width=512", .vector_bytes = 64,
-     .vector_registers = 32, .lanes = 1},
+    {V4, .half_tiles = 1},
 #endif
 };
 enum { LEVEL_COUNT = sizeof levels / sizeof *levels };
@@ -121,6 +123,16 @@ static const carat_target *best_level(void)
     return packed ? packed : best;
 }
 
+// The level as this machine has it: packs of level v4 hold kernels for AMX too, which not every such machine has.
+static const carat_target *without_missing_tiles(const carat_target *level)
+{
+#if defined(__x86_64__)
+    static const carat_target plain = {V4};
+    if (level->half_tiles && !carat_cpu_has_tiles()) return &plain;
+#endif
+    return level;
+}
+
 const carat_target *carat_cpu_level(const char **remark)
 {
     static char text[192];
@@ -134,6 +146,7 @@ const carat_target *carat_cpu_level(const char **remark)
         if (name && *name && !runs)
             snprintf(text, sizeof text, "CARAT_ISA=%.32s %s; using %s", name,
                      asked ? "does not run on this machine" : "is no level that Carat knows", level->name);
+        level = without_missing_tiles(level);
         atomic_store_explicit(&chosen, level, memory_order_release);
     }
     if (remark) *remark = *text ? text : NULL;
