@@ -155,7 +155,7 @@ static void LOCAL_NAME(run_panel)(const matmul_args *a, const struct LOCAL_NAME(
         tile->row = step->row + row;
         tile->rows = even + (t < longer);
         LOCAL_NAME(multiply_tile)(tile);
-        if (tile->last && !direct) LOCAL_NAME(finish_tile)(a, tile, step->batch);
+        if (tile->last && !direct) LOCAL_NAME(finish_rows)(a, tile, step->batch, 0, tile->rows);
         tile->sums += tile->sums_step;
     }
 }

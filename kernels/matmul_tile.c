@@ -43,11 +43,11 @@ WORD void LOCAL_NAME(finish_row)(const matmul_args *a, T *c, const T *input, con
     }
 }
 
-static void LOCAL_NAME(finish_tile)(const matmul_args *a, const struct LOCAL_NAME(tile) *tile, i64 batch)
+static void LOCAL_NAME(finish_rows)(const matmul_args *a, const struct LOCAL_NAME(tile) *tile, i64 batch, i64 from, i64 to)
 {
     const matmul_view *in = &a->input, *out = &a->c;
     const int dense = out->col == 1 && (!in->data || in->col == 1);
-    for (i64 r = 0; r < tile->rows; ++r) {
+    for (i64 r = from; r < to; ++r) {
         const i64 row = tile->row + r;
         T *const c = (T *)out->data + batch * out->batch + row * out->row + tile->col * out->col;
         const T *input = 0;

@@ -7,7 +7,7 @@
 //         B's part is copied to scratch, in panels of 32 columns: tiles along k, two side by side
 //         for each panel (stays in L1), for each 32 rows:
 //             a tile of C in four registers; each 32 of k is 4 loads of 1 KiB for 4 multiplications
-// Sums of a chunk that is not the last wait in scratch.
+// Sums of a chunk that is not the last wait in scratch; those of a finished tile too, until the next one is multiplied.
 // Cost: 16 cycles a multiplication of 16 x 32 by 32 x 16, if loads keep up; then packing, 2 bytes read and written an element.
 //
 // Defines: T (bf16), ACC (f32), VEC (16), MR (32), NV (2).
@@ -102,8 +102,23 @@ static void LOCAL_NAME(pack_panels)(PACKED *dst, const T *src, i64 row, i64 col,
 
 // ---- a tile of C: registers 0 to 3 are its four quarters, 4 and 5 A's, 6 and 7 B's
 
-WORD void LOCAL_NAME(multiply)(const struct LOCAL_NAME(tile) *tile, i64 below, const int tall, const int wide)
+// A tile whose sums are complete: its rows are finished while the matrix unit works on the next one.
+struct LOCAL_NAME(waiting) {
+    struct LOCAL_NAME(tile) tile;
+    i64 batch, next; // the first row that isn't finished
+};
+
+WORD void LOCAL_NAME(finish_some)(const matmul_args *a, struct LOCAL_NAME(waiting) *waiting, i64 rows)
 {
+    const i64 end = waiting->next + rows < waiting->tile.rows ? waiting->next + rows : waiting->tile.rows;
+    if (waiting->next < end) LOCAL_NAME(finish_rows)(a, &waiting->tile, waiting->batch, waiting->next, end);
+    waiting->next = end;
+}
+
+WORD void LOCAL_NAME(multiply)(const matmul_args *a, const struct LOCAL_NAME(tile) *tile, i64 below, struct LOCAL_NAME(waiting) *waiting,
+                               const int tall, const int wide)
+{
+    const i64 share = tile->depth > 0 ? (MR * TILE_DEPTH + tile->depth - 1) / tile->depth : MR;
     const i64 line = NR * sizeof(ACC);
     ACC *const upper = tile->sums, *const lower = upper + TILE_ROWS * NR;
     if (tile->first) {
@@ -127,6 +142,7 @@ WORD void LOCAL_NAME(multiply)(const struct LOCAL_NAME(tile) *tile, i64 below, c
         if (tall) tile_load(5, left + below, TILE_DEPTH * sizeof(T));
         if (tall) tile_multiply(2, 5, 6);
         if (tall && wide) tile_multiply(3, 5, 7);
+        LOCAL_NAME(finish_some)(a, waiting, share);
     }
     tile_store(0, upper, line);
     if (wide) tile_store(1, upper + TILE_COLS, line);
@@ -134,38 +150,40 @@ WORD void LOCAL_NAME(multiply)(const struct LOCAL_NAME(tile) *tile, i64 below, c
     if (tall && wide) tile_store(3, lower + TILE_COLS, line);
 }
 
-static void LOCAL_NAME(multiply_tile)(const struct LOCAL_NAME(tile) *tile, i64 below)
+static void LOCAL_NAME(multiply_tile)(const matmul_args *a, const struct LOCAL_NAME(tile) *tile, i64 below,
+                                      struct LOCAL_NAME(waiting) *waiting)
 {
     const int tall = tile->rows > TILE_ROWS, wide = tile->cols > TILE_COLS;
     if (tall && wide)
-        LOCAL_NAME(multiply)(tile, below, 1, 1);
+        LOCAL_NAME(multiply)(a, tile, below, waiting, 1, 1);
     else if (tall)
-        LOCAL_NAME(multiply)(tile, below, 1, 0);
+        LOCAL_NAME(multiply)(a, tile, below, waiting, 1, 0);
     else if (wide)
-        LOCAL_NAME(multiply)(tile, below, 0, 1);
+        LOCAL_NAME(multiply)(a, tile, below, waiting, 0, 1);
     else
-        LOCAL_NAME(multiply)(tile, below, 0, 0);
+        LOCAL_NAME(multiply)(a, tile, below, waiting, 0, 0);
 }
 
 // ---- a step
 
 // All tiles of a panel's chunk. `left` is the chunk's first tile of A's first rows; `below` halves further are the next rows'.
 static void LOCAL_NAME(run_panel)(const matmul_args *a, const struct LOCAL_NAME(step) *step, struct LOCAL_NAME(tile) *tile,
-                                  const PACKED *left, i64 below)
+                                  const PACKED *left, i64 below, struct LOCAL_NAME(waiting) *waiting)
 {
     for (i64 row = 0; row < step->rows; row += MR) {
         tile->left = left + row / TILE_ROWS * below;
         tile->row = step->row + row;
         tile->rows = LOCAL_NAME(part)(step->rows, row, MR);
-        LOCAL_NAME(multiply_tile)(tile, below);
-        if (tile->last) LOCAL_NAME(finish_tile)(a, tile, step->batch);
+        LOCAL_NAME(multiply_tile)(a, tile, below, waiting);
+        LOCAL_NAME(finish_some)(a, waiting, MR);
+        if (tile->last) *waiting = (struct LOCAL_NAME(waiting)){ *tile, step->batch, 0 };
         tile->sums += MR * NR;
     }
 }
 
 // `cols` columns from `col` of the step, in a pass that starts at k, CHUNK after CHUNK.
 static void LOCAL_NAME(run_group)(const matmul_args *a, const struct LOCAL_NAME(step) *step, const PACKED *left, PACKED *panels,
-                                  ACC *sums, i64 k, i64 col, i64 cols)
+                                  ACC *sums, i64 k, i64 col, i64 cols, struct LOCAL_NAME(waiting) *waiting)
 {
     const i64 depth = LOCAL_NAME(part)(a->k, k, a->block_k), below = (depth + TILE_DEPTH - 1) / TILE_DEPTH * TILE_SIZE;
     const T *const b = (const T *)a->b.data + step->batch * a->b.batch + k * a->b.row + (step->col + col) * a->b.col;
@@ -180,7 +198,7 @@ static void LOCAL_NAME(run_group)(const matmul_args *a, const struct LOCAL_NAME(
             tile.right = panels + i * CHUNK;
             tile.col = step->col + col + i;
             tile.cols = LOCAL_NAME(part)(cols, i, NR);
-            LOCAL_NAME(run_panel)(a, step, &tile, left + c * TILE_ROWS, below);
+            LOCAL_NAME(run_panel)(a, step, &tile, left + c * TILE_ROWS, below, waiting);
         }
     }
 }
@@ -192,13 +210,15 @@ static void LOCAL_NAME(run_step)(const matmul_args *a, const struct LOCAL_NAME(s
     PACKED *const panels = scratch, *const left = panels + CHUNK * GROUP;
     ACC *const sums = (ACC *)(left + high * a->block_k);
     const T *const rows = (const T *)a->a.data + step->batch * a->a.batch + step->row * a->a.row;
+    struct LOCAL_NAME(waiting) waiting = { .next = 0 };
     for (i64 k = 0; k == 0 || k < a->k; k += a->block_k) {
         const i64 depth = LOCAL_NAME(part)(a->k, k, a->block_k);
         LOCAL_NAME(pack_rows)(left, rows + k * a->a.col, a->a.row, a->a.col, step->rows, depth);
         for (i64 col = 0; col < step->cols; col += GROUP)
             LOCAL_NAME(run_group)(a, step, left, panels, sums + (a->block_k >= a->k ? 0 : col * high), k, col,
-                                  LOCAL_NAME(part)(step->cols, col, GROUP));
+                                  LOCAL_NAME(part)(step->cols, col, GROUP), &waiting);
     }
+    LOCAL_NAME(finish_some)(a, &waiting, MR);
 }
 
 #include "matmul_steps.c"
