@@ -26,6 +26,9 @@ typedef double _Complex c128;
 
 // ---- declaring
 #define WORD static inline __attribute__((always_inline, unused))
+// A function that the kernels of a translation unit share: one copy of its code, at the price of a call.
+#define SHARED static __attribute__((noinline, unused))
+#define MAY_ALIAS __attribute__((may_alias)) // of a type: its accesses may reach objects of any type
 #define CAT_(a, b) a##b
 #define CAT(a, b) CAT_(a, b)
 #define GLOBAL                     // a pointer into device memory
@@ -55,6 +58,13 @@ typedef double _Complex c128;
 #else
 #define INDEPENDENT _Pragma("GCC ivdep")
 #define SCALAR_LOOP
+#endif
+// The same over a constant number of elements that fill a few SIMD registers: kept as a loop until the vectoriser has seen
+// it, which then needs no loop for a rest.
+#ifdef __clang__
+#define FOR_BLOCK(i, n) _Pragma("clang loop vectorize(assume_safety) unroll(disable)") for (int i = 0; i < (n); ++i)
+#else
+#define FOR_BLOCK(i, n) INDEPENDENT _Pragma("GCC unroll 1") for (int i = 0; i < (n); ++i)
 #endif
 #define FOR_LANES(i, n) INDEPENDENT for (i64 i = 0; i < (n); ++i)
 // `bytes` consecutive bytes, a constant.
