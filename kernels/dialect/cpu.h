@@ -33,6 +33,7 @@ typedef double _Complex c128;
 #define CAT(a, b) CAT_(a, b)
 #define GLOBAL                     // a pointer into device memory
 #define LOCAL(T, name, n) T name[n] // an array that the group shares
+#define ALIGNED __attribute__((aligned(64))) // of an array: as whole vectors and cache lines want it
 #define SYNC()                     // waits for the group's lanes
 #define LANES 1
 #define lane() 0
@@ -159,5 +160,6 @@ WORD f16 f16_from_f32(f32 x)
 
 #include "arithmetic.h"
 #include "cpu_vector.h"
+#include "cpu_block.h"
 
 #endif

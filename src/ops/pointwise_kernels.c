@@ -80,6 +80,8 @@ void carat_pointwise_describe(const carat_key *key, const carat_target *target, 
     carat_define(defines, "O0", "%s", carat_dtype_name((carat_dtype)key->dtypes[KEY_OUT]));
     carat_define(defines, "CS", "%s", compute);
     carat_define(defines, "BLOCK", "%d", block_elements(row, key));
+    const bool exact = row->exact && key->params[0] == 0 && key->dtypes[KEY_IN] == key->dtypes[KEY_OUT];
+    carat_define(defines, "WRITE", "%s", exact ? "write_exact_" : "write_block_");
     for (int j = 0; j < row->inputs; ++j) {
         char name[8];
         const bool mask = carat_pointwise_is_mask(row, j), number = key->params[0] >> j & 1;

@@ -191,7 +191,8 @@ carat_status carat_pointwise_launch(const carat_frame *call, const carat_pointwi
         a.operand[j].data = carat_data(tensor);
         a.operand[j].bytes = (i64)carat_dtype_size(carat_dtype_of(tensor));
     }
-    for (int i = 0; i < row->scalars; ++i) carat_scalar_store(launch->scalar[i], launch->compute, a.scalar[i].bits);
+    const carat_dtype scalars = row->raw ? carat_dtype_of(launch->out) : launch->compute;
+    for (int i = 0; i < row->scalars; ++i) carat_scalar_store(launch->scalar[i], scalars, a.scalar[i].bits);
 
     if (!plan_contiguous(&a, launch, inputs, numel)) {
         space s;
