@@ -10,11 +10,20 @@
 #define POINTWISE_CHUNK 4096 // bytes of a staging buffer
 #endif
 
+// How the vector loop reaches an operand.
+enum pointwise_staging {
+    POINTWISE_IN_PLACE,
+    POINTWISE_STAGED,      // through a buffer, chunk by chunk
+    POINTWISE_STAGED_ONCE, // through a buffer that is filled once a group: every row has the same elements
+    POINTWISE_REPEATED,    // one element a run, repeated over a block
+};
+
 // One operand: output 0, then the inputs. Strides count elements; dimension 0 is the innermost.
 typedef struct pointwise_operand {
     void *data;
     i64 stride[POINTWISE_RANK];
-    i64 staged; // 0: read or written in place; 1: through a buffer, chunk by chunk; 2: filled once a group
+    i64 staged; // a pointwise_staging
+    i64 bytes;  // of an element
 } pointwise_operand;
 
 typedef struct pointwise_args {

@@ -13,14 +13,17 @@
 #define k_abs(x) _Generic((x), f32: k_abs_f32, f64: k_abs_f64, default: k_abs_i64)(x)
 WORD i64 k_abs_i64(i64 x) { return x < 0 ? -x : x; }
 
-// The larger (smaller) operand, or NaN if either is NaN.
+// The larger (smaller) operand, or NaN if either is NaN. A comparison with NaN is false, which gives y; for NaN in x the
+// result's bits are made NaN's by integers, as gcc threads jumps through two comparisons in a row and gives up.
 #define k_maximum(x, y) _Generic((x) + (y), f32: k_maximum_f32, f64: k_maximum_f64, default: k_maximum_i64)(x, y)
 #define k_minimum(x, y) _Generic((x) + (y), f32: k_minimum_f32, f64: k_minimum_f64, default: k_minimum_i64)(x, y)
-WORD f32 k_maximum_f32(f32 x, f32 y) { return x > y || x != x ? x : y; }
-WORD f64 k_maximum_f64(f64 x, f64 y) { return x > y || x != x ? x : y; }
+WORD f32 nan_of_f32(f32 x, f32 y) { return f32_from_bits(f32_to_bits(y) | (0x7fc00000u & -(u32)(x != x))); } // NaN if x is, else y
+WORD f64 nan_of_f64(f64 x, f64 y) { return f64_from_bits(f64_to_bits(y) | (0x7ff8000000000000u & -(u64)(x != x))); }
+WORD f32 k_maximum_f32(f32 x, f32 y) { return nan_of_f32(x, x > y ? x : y); }
+WORD f64 k_maximum_f64(f64 x, f64 y) { return nan_of_f64(x, x > y ? x : y); }
 WORD i64 k_maximum_i64(i64 x, i64 y) { return x > y ? x : y; }
-WORD f32 k_minimum_f32(f32 x, f32 y) { return x < y || x != x ? x : y; }
-WORD f64 k_minimum_f64(f64 x, f64 y) { return x < y || x != x ? x : y; }
+WORD f32 k_minimum_f32(f32 x, f32 y) { return nan_of_f32(x, x < y ? x : y); }
+WORD f64 k_minimum_f64(f64 x, f64 y) { return nan_of_f64(x, x < y ? x : y); }
 WORD i64 k_minimum_i64(i64 x, i64 y) { return x < y ? x : y; }
 
 // Integer quotients never trap: a zero divisor (which the host refuses) gives 0, and -1 negates with wrap-around.

@@ -26,10 +26,14 @@ typedef double _Complex c128;
 
 // ---- declaring
 #define WORD static inline __attribute__((always_inline, unused))
+// A function that the kernels of a translation unit share: one copy of its code, at the price of a call.
+#define SHARED static __attribute__((noinline, unused))
+#define MAY_ALIAS __attribute__((may_alias)) // of a type: its accesses may reach objects of any type
 #define CAT_(a, b) a##b
 #define CAT(a, b) CAT_(a, b)
 #define GLOBAL                     // a pointer into device memory
 #define LOCAL(T, name, n) T name[n] // an array that the group shares
+#define ALIGNED __attribute__((aligned(64))) // of an array: as whole vectors and cache lines want it
 #define SYNC()                     // waits for the group's lanes
 #define LANES 1
 #define lane() 0
@@ -55,6 +59,13 @@ typedef double _Complex c128;
 #else
 #define INDEPENDENT _Pragma("GCC ivdep")
 #define SCALAR_LOOP
+#endif
+// The same over a constant number of elements that fill a few SIMD registers: kept as a loop until the vectoriser has seen
+// it, which then needs no loop for a rest.
+#ifdef __clang__
+#define FOR_BLOCK(i, n) _Pragma("clang loop vectorize(assume_safety) unroll(disable)") for (int i = 0; i < (n); ++i)
+#else
+#define FOR_BLOCK(i, n) INDEPENDENT _Pragma("GCC unroll 1") for (int i = 0; i < (n); ++i)
 #endif
 #define FOR_LANES(i, n) INDEPENDENT for (i64 i = 0; i < (n); ++i)
 // `bytes` consecutive bytes, a constant.
@@ -149,5 +160,6 @@ WORD f16 f16_from_f32(f32 x)
 
 #include "arithmetic.h"
 #include "cpu_vector.h"
+#include "cpu_block.h"
 
 #endif

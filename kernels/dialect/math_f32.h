@@ -78,6 +78,29 @@ WORD f32 exp_scaled_f32(f32 x, i32 shift)
 
 WORD f32 k_exp_f32(f32 x) { return exp_scaled_f32(x, 0); }
 
+// For a caller that knows, or has asked of the whole block, that k_exp_is_near(x): 2^n is a normal number, so that it is
+// added to the exponent or made at once, and nothing is clamped. 0.6 of the cost.
+WORD int k_exp_is_near_f32(f32 x) { return k_abs_f32(x) < 86; }
+WORD f32 exp_reduced_near_f32(f32 x, u32 *n)         // *n is n * 2^23
+{
+    const f32 t = x * 0x1.715476p+0f + MATH_ROUND_F32, k = t - MATH_ROUND_F32;
+    *n = f32_to_bits(t) << 23;
+    return expm1_near_f32((x - k * 0x1.62e4p-1f) - k * 0x1.7f7d1cp-20f);
+}
+WORD f32 k_exp_near_f32(f32 x)
+{
+    u32 n;
+    const f32 e = exp_reduced_near_f32(x, &n);
+    return f32_from_bits(f32_to_bits(1 + e) + n);
+}
+WORD f32 k_expm1_near_f32(f32 x)
+{
+    u32 n;
+    const f32 e = exp_reduced_near_f32(x, &n), s = f32_from_bits(n + 0x3f800000u);
+    return k_copysign_f32(e * s + (s - 1), x);
+}
+WORD f32 k_sigmoid_near_f32(f32 x) { return 1 / (1 + k_exp_near_f32(-x)); }
+
 WORD f32 k_exp2_f32(f32 x)
 {
     x = clamp_f32(x, -151, 129);
@@ -316,7 +339,55 @@ WORD f32 k_tan_f32(f32 x)
     return tan_turn_f32(turn, q, sign_bit_f32(x));
 }
 
-// For a caller that knows, or has asked of the whole vector, that k_is_near(x): twice as fast.
+// For a caller that knows, or has asked of the whole block, that k_is_near(x).
+#if MATH_HAS_FMA
+WORD int k_is_near_f32(f32 x) { return k_abs_f32(x) < 0x1p15f; }
+
+// |x| less the nearest multiple of pi / 2, at most 0.8, and what its rounding drops, all in f32: the multiple is below
+// 2^15, so that the first difference is exact, and the others are rounded once each.
+WORD f32 turn_rest_f32(f32 x, i32 *quarter, f32 *drop)
+{
+    const f32 a = k_abs_f32(x), t = a * 0x1.45f306p-1f + MATH_ROUND_F32, k = t - MATH_ROUND_F32;
+    *quarter = (i32)f32_to_bits(t);
+    const f32 first = a - k * 0x1.921fb6p+0f, r = first + k * 0x1.777a5cp-25f;
+    *drop = ((first - r) + k * 0x1.777a5cp-25f) + k * 0x1.ee59dap-50f;
+    return r;
+}
+WORD f32 sin_rest_f32(f32 r, i32 quarter, u32 flip)
+{
+    const f32 z = r * r, s = sin_first_f32(r, z), c = cos_first_f32(z);
+    const f32 y = (quarter & 1) ? c : s;
+    return f32_from_bits(f32_to_bits(y) ^ (((u32)quarter & 2) << 30) ^ flip);
+}
+WORD f32 k_sin_near_f32(f32 x)
+{
+    i32 q;
+    f32 drop;
+    const f32 r = turn_rest_f32(x, &q, &drop);
+    return sin_rest_f32(r + drop, q, sign_bit_f32(x));
+}
+WORD f32 k_cos_near_f32(f32 x)
+{
+    i32 q;
+    f32 drop;
+    const f32 r = turn_rest_f32(x, &q, &drop);
+    return sin_rest_f32(r + drop, q + 1, 0);
+}
+WORD f32 k_tan_near_f32(f32 x)
+{
+    i32 q;
+    f32 drop;
+    const f32 r = turn_rest_f32(x, &q, &drop), z = r * r;
+    f32 p = 0x1.336462p-7f;
+    p = p * z + 0x1.989f98p-9f;
+    p = p * z + 0x1.905f0ap-6f;
+    p = p * z + 0x1.b58604p-5f;
+    p = p * z + 0x1.112de8p-3f;
+    p = p * z + 0x1.5554dep-2f;
+    const f32 t = r + (p * (z * r) + (drop + drop * z));
+    return f32_from_bits(f32_to_bits((q & 1) ? -1 / t : t) ^ sign_bit_f32(x));
+}
+#else
 WORD int k_is_near_f32(f32 x) { return k_abs_f32(x) < 0x1p25f; }
 WORD f32 k_sin_near_f32(f32 x)
 {
@@ -336,6 +407,7 @@ WORD f32 k_tan_near_f32(f32 x)
     const f64 turn = quarter_turns_near_f32(x, &q);
     return tan_turn_f32(turn, q, sign_bit_f32(x));
 }
+#endif
 
 // asin(x) - x for |x| <= 1/2, z = x * x.
 WORD f32 asin_rest_f32(f32 x, f32 z)

@@ -233,7 +233,7 @@ void carat_scalar_store(carat_scalar scalar, carat_dtype dtype, void *element)
     case CARAT_i16: case CARAT_u16: *(uint16_t *)element = (uint16_t)whole; break;
     case CARAT_i32: case CARAT_u32: *(uint32_t *)element = (uint32_t)whole; break;
     case CARAT_i64: case CARAT_u64: *(int64_t *)element = whole; break;
-    case CARAT_f16: *(uint16_t *)element = f16_from_double(real); break;
+    case CARAT_f16: *(uint16_t *)element = f16_from_double((float)real); break; // twice rounded, as in ATen
     case CARAT_bf16: *(uint16_t *)element = bf16_from_float((float)real); break;
     case CARAT_f32: *(float *)element = (float)real; break;
     case CARAT_f64: *(double *)element = real; break;

@@ -15,6 +15,7 @@ static const carat_pointwise_row rows[CARAT_POINTWISE_COUNT] = {
 #define PARAMS(...) .has_params = true, .params = { __VA_ARGS__ }
 #define OPMATH .opmath = true
 #define RAW .raw = true
+#define EXACT .exact = true
 #define NEAR(condition, cheaper) .near = #condition, .near_body = #cheaper
 #define SPECIAL(function) .special = function
 #include "pointwise.def"

@@ -58,6 +58,17 @@ carat_status carat_pointwise_check(const carat_frame *call, const carat_pointwis
     return carat_kernel_get(call->backend, call->device, &key, &kernel);
 }
 
+// Elements of a block: those of the smallest type fill 64 bytes. The near form's test is made once a block, so that one is longer.
+static int block_elements(const carat_pointwise_row *row, const carat_key *key)
+{
+    size_t smallest = carat_dtype_size((carat_dtype)key->dtypes[KEY_OUT]);
+    for (int j = 0; j < row->inputs; ++j) {
+        const size_t size = carat_pointwise_is_mask(row, j) ? 1 : carat_dtype_size((carat_dtype)key->dtypes[KEY_IN]);
+        if (size < smallest) smallest = size;
+    }
+    return row->near ? 64 : smallest == 1 ? 64 : smallest == 2 ? 32 : 16;
+}
+
 void carat_pointwise_describe(const carat_key *key, const carat_target *target, carat_defines *defines)
 {
     (void)target;
@@ -68,6 +79,9 @@ void carat_pointwise_describe(const carat_key *key, const carat_target *target, 
     carat_define(defines, "NIN", "%d", row->inputs);
     carat_define(defines, "O0", "%s", carat_dtype_name((carat_dtype)key->dtypes[KEY_OUT]));
     carat_define(defines, "CS", "%s", compute);
+    carat_define(defines, "BLOCK", "%d", block_elements(row, key));
+    const bool exact = row->exact && key->params[0] == 0 && key->dtypes[KEY_IN] == key->dtypes[KEY_OUT];
+    carat_define(defines, "WRITE", "%s", exact ? "write_exact_" : "write_block_");
     for (int j = 0; j < row->inputs; ++j) {
         char name[8];
         const bool mask = carat_pointwise_is_mask(row, j), number = key->params[0] >> j & 1;

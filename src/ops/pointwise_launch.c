@@ -130,9 +130,11 @@ static void choose_chunks(pointwise_args *a, const space *s, bool transposed, in
     for (int j = 0; j < s->operands; ++j) {
         pointwise_operand *o = &a->operand[j];
         const bool linear = o->stride[0] == 1 && (!a->flat || o->stride[1] == cols);
-        const bool repeats = j > 0 && o->stride[1] == 0; // the same elements in every row
-        o->staged = linear || cols * rows == 1 ? 0 : repeats && (o->stride[0] == 0 || a->flat) ? 2 : 1;
-        any_staged = any_staged || o->staged;
+        const bool same_rows = o->stride[1] == 0;
+        o->staged = linear || cols * rows == 1 ? POINTWISE_IN_PLACE
+                    : j > 0 && o->stride[0] == 0 && (same_rows || !a->flat) ? POINTWISE_REPEATED
+                    : j > 0 && same_rows && a->flat ? POINTWISE_STAGED_ONCE : POINTWISE_STAGED;
+        any_staged = any_staged || o->staged == POINTWISE_STAGED || o->staged == POINTWISE_STAGED_ONCE;
     }
     if (a->flat) {
         a->chunk_cols = cols;
@@ -158,22 +160,20 @@ static void choose_groups(pointwise_args *a)
 }
 
 // Everything consecutive (or one number): the common case, planned without looking at dimensions.
-static bool plan_contiguous(pointwise_args *a, const carat_pointwise *launch, int inputs, int64_t numel, int64_t buffer)
+static bool plan_contiguous(pointwise_args *a, const carat_pointwise *launch, int inputs, int64_t numel)
 {
     if (!carat_is_contiguous(launch->out)) return false;
-    bool any_number = false;
     for (int j = 0; j < inputs; ++j) {
         const carat_tensor *in = launch->in[j];
         const bool number = in->ndim == 0 && numel != 1;
         if (!number && !(carat_same_shape(in, launch->out) && carat_is_contiguous(in))) return false;
         a->operand[1 + j].stride[0] = !number;
-        a->operand[1 + j].staged = number ? 2 : 0;
-        any_number = any_number || number;
+        a->operand[1 + j].staged = number ? POINTWISE_REPEATED : POINTWISE_IN_PLACE;
     }
     a->operand[0].stride[0] = 1;
     a->size[0] = numel;
     a->chunk_rows = 1;
-    a->chunk_cols = any_number ? buffer : numel;
+    a->chunk_cols = numel;
     return true;
 }
 
@@ -183,21 +183,25 @@ carat_status carat_pointwise_launch(const carat_frame *call, const carat_pointwi
     const int64_t numel = carat_numel(launch->out);
     if (numel == 0) return CARAT_OK;
     const int inputs = row->inputs;
-    const int64_t buffer = buffer_elements(launch, inputs);
     pointwise_args a;
     memset(&a, 0, sizeof a);
     for (int d = 0; d < POINTWISE_RANK; ++d) a.size[d] = 1;
-    for (int j = 0; j <= inputs; ++j) a.operand[j].data = carat_data(j ? launch->in[j - 1] : launch->out);
-    for (int i = 0; i < row->scalars; ++i) carat_scalar_store(launch->scalar[i], launch->compute, a.scalar[i].bits);
+    for (int j = 0; j <= inputs; ++j) {
+        const carat_tensor *tensor = j ? launch->in[j - 1] : launch->out;
+        a.operand[j].data = carat_data(tensor);
+        a.operand[j].bytes = (i64)carat_dtype_size(carat_dtype_of(tensor));
+    }
+    const carat_dtype scalars = row->raw ? carat_dtype_of(launch->out) : launch->compute;
+    for (int i = 0; i < row->scalars; ++i) carat_scalar_store(launch->scalar[i], scalars, a.scalar[i].bits);
 
-    if (!plan_contiguous(&a, launch, inputs, numel, buffer)) {
+    if (!plan_contiguous(&a, launch, inputs, numel)) {
         space s;
         shape_space(&s, launch, inputs);
         const bool transposed = find_transposed(&s);
         if (s.rank > POINTWISE_RANK) return carat_step_aside("rank");
         memcpy(a.size, s.size, sizeof *a.size * (size_t)s.rank);
         for (int j = 0; j <= inputs; ++j) memcpy(a.operand[j].stride, s.stride[j], sizeof *s.stride[j] * (size_t)s.rank);
-        choose_chunks(&a, &s, transposed, buffer);
+        choose_chunks(&a, &s, transposed, buffer_elements(launch, inputs));
     }
     choose_groups(&a);
     int64_t groups = a.groups_across * a.groups_down;

@@ -23,6 +23,7 @@ typedef struct carat_pointwise_row {
     bool has_params;          // params says what each argument is; else operands come first, then scalars
     bool raw;                 // only moves elements: kernels are shared by all dtypes of a size
     bool opmath;              // numbers beside halves come in the arithmetic type; else they are rounded to the halves' dtype
+    bool exact;               // halves of which all operands are give results that halves hold exactly
     const char *scalar_names; // "alpha beta"
     double scalar_defaults[CARAT_POINTWISE_SCALARS];
     const char *kinds;        // per operand: 'x' the common dtype, 'b' a bool mask outside promotion; NULL: all x

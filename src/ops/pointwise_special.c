@@ -168,9 +168,17 @@ carat_status carat_pointwise_elu_backward(carat_frame *call)
     return carat_pointwise_run_row(call, carat_int_arg(call, 4, 0) ? CARAT_POINTWISE_elu_backward_of_result : CARAT_POINTWISE_elu_backward);
 }
 
+// An elu whose input is scaled by 1 / alpha, as in ATen.
 carat_status carat_pointwise_celu(carat_frame *call)
 {
-    return carat_float_arg(call, 1, 1) == 0 ? carat_step_aside("alpha is zero") : own_row(call);
+    const double alpha = carat_float_arg(call, 1, 1);
+    if (alpha == 0) return carat_step_aside("alpha is zero");
+    const carat_arg args[] = { call->args[0], { .kind = CARAT_ARG_FLOAT, .f = alpha }, { .kind = CARAT_ARG_FLOAT, .f = 1 },
+                               { .kind = CARAT_ARG_FLOAT, .f = 1 / alpha } };
+    carat_frame elu = *call;
+    elu.args = args;
+    elu.nargs = 4;
+    return carat_pointwise_run_row(&elu, CARAT_POINTWISE_elu);
 }
 
 // Two results: log(sigmoid(x)) and the exp(-|x|) that the gradient takes.

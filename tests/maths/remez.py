@@ -198,6 +198,7 @@ FITS = {
     "cos_f32": lambda: (cos_fit(2, 24, R_WIDE), 24),
     "sin_f64": lambda: (odd_fit(sin, R4, 5, 53), 53),
     "cos_f64": lambda: (cos_fit(5, 53), 53),
+    "tan_f32": lambda: (odd_fit(tan, R4, 5, 24), 24),
     "sin_mid": lambda: (odd_fit(sin, R_WIDE, 3, 53), 53),
     "cos_mid": lambda: (cos_fit(3, 53, R_WIDE), 53),
     "asin_f32": lambda: (odd_fit(asin, 0.5, 4, 24), 24),
