@@ -290,6 +290,30 @@ static carat_status run_isin(carat_frame *call)
     return launch(call, CREATE_ISIN, dtype, &a, 1);
 }
 
+// element, test elements, assume_unique, invert: whether any of them is the number.
+static carat_status run_isin_number(carat_frame *call)
+{
+    const carat_tensor *values = carat_tensor_arg(call, 1);
+    carat_scalar number;
+    int64_t element[2];
+    if (!values || !carat_dtype_in(carat_dtype_of(values), CARAT_REALS) || !carat_is_contiguous(values)) return carat_step_aside("dtype or layout");
+    const carat_dtype dtype = carat_dtype_of(values);
+    if (!number_arg(call, 0, &number) || number.kind != CARAT_SCALAR_INT || !carat_fill_takes(number, dtype)) return carat_step_aside("value");
+    carat_scalar_store(number, dtype, element);
+    const carat_tensor *given = carat_output_given(call, 0);
+    CARAT_TRY(carat_output_check(call, 0, CARAT_b8, 0, NULL));
+    if (given && carat_overlap_of(given, values) != CARAT_DISJOINT) return carat_step_aside("output overlaps an input");
+    create_args a = { .in = carat_data(values), .count = carat_numel(values), .value_count = 1, .values = element };
+    uint8_t *const equal = a.out = carat_alloc((size_t)a.count + 1);
+    if (!equal) return carat_fail(CARAT_OUT_OF_MEMORY, "no memory to compare %lld elements", (long long)a.count);
+    carat_output out;
+    carat_status status = launch(call, CREATE_ISIN, dtype, &a, 1);
+    if (status == CARAT_OK) status = carat_output_make(call, 0, CARAT_b8, 0, NULL, NULL, &out);
+    if (status == CARAT_OK) *(uint8_t *)carat_data(&out.view) = (memchr(equal, 1, (size_t)a.count) != NULL) != (carat_int_arg(call, 3, 0) != 0);
+    carat_free(equal);
+    return status;
+}
+
 // ---- the family
 
 static const carat_row rows[] = {
