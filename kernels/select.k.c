@@ -6,6 +6,9 @@
 //   MASKED    out[k] = the k-th element of `in` whose mask is set
 //   INDICES   out[k, :] = where the k-th element that isn't zero lies
 //   REPEATED  out = each i in[i] times
+//   CHANGES   elements that differ from the one before: runs of equal elements begin there. A NaN is a run of its own.
+//   UNIQUE    out = the first of each run; where it begins; and of each element, before it was sorted, the number of its run
+//   LENGTHS   of the runs, from where they begin
 // Masks and elements are not branched on: a result is always put behind the last one, in LOCAL memory, and overwritten by the
 // next if it wasn't wanted. Whole blocks go to the result from there, as its end must not be overrun.
 // Cost: about 1 ns an element, of which counting is a tenth; ATen's loops take 10 to 20.
@@ -113,6 +116,46 @@ WORD void LOCAL_NAME(work)(const select_args *a, i64 group, i64 first, i64 n)
     }
 }
 #undef SMALL
+
+#elif defined CHANGES || defined UNIQUE
+// The very first element begins a run, whatever it is compared with.
+WORD u32 LOCAL_NAME(begins)(const T *in, i64 first, i64 i)
+{
+    return first + i == 0 || CAT(load_, T)(in[i]) != CAT(load_, T)(in[i - 1]);
+}
+#endif
+#if defined CHANGES
+WORD void LOCAL_NAME(work)(const select_args *a, i64 group, i64 first, i64 n)
+{
+    const T *const in = (const T *)a->in + first;
+    u32 count = LOCAL_NAME(begins)(in, first, 0);
+    FOR_LANES(i, n - 1) count += CAT(load_, T)(in[i + 1]) != CAT(load_, T)(in[i]);
+    a->counts[group] = count;
+}
+
+#elif defined UNIQUE
+WORD void LOCAL_NAME(work)(const select_args *a, i64 group, i64 first, i64 n)
+{
+    const T *const in = (const T *)a->in + first;
+    T *const out = (T *)a->out;
+    i64 run = a->counts[group] - 1; // it may have begun in the group before
+    SCALAR_LOOP for (i64 i = 0; i < n; ++i) {
+        if (LOCAL_NAME(begins)(in, first, i)) {
+            out[++run] = in[i];
+            if (a->starts) a->starts[run] = first + i;
+        }
+        if (a->order) a->inverse[a->order[first + i]] = run;
+    }
+}
+
+#elif defined LENGTHS
+WORD void LOCAL_NAME(work)(const select_args *a, i64 group, i64 first, i64 n)
+{
+    const i64 *const starts = a->starts + first;
+    i64 *const lengths = a->lengths + first;
+    (void)group;
+    FOR_LANES(i, n) lengths[i] = starts[i + 1] - starts[i];
+}
 
 #elif defined REPEATED
 WORD void LOCAL_NAME(work)(const select_args *a, i64 group, i64 first, i64 n)

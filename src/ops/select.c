@@ -7,7 +7,10 @@
 
 #include <string.h>
 
-enum { SELECT_REPEATS = 1u << CARAT_i32 | 1u << CARAT_i64 };
+enum {
+    SELECT_REPEATS = 1u << CARAT_i32 | 1u << CARAT_i64,
+    SELECT_ORDERED = CARAT_FLOATS | 1u << CARAT_i16 | 1u << CARAT_i32 | 1u << CARAT_i64, // of few values ATen is as fast
+};
 
 _Static_assert(SELECT_RANK == CARAT_MAX_DIMS, "the kernel takes every rank");
 
@@ -22,7 +25,7 @@ static carat_key make_key(select_part part, carat_dtype dtype)
 
 static void describe(const carat_key *key, const carat_target *target, carat_defines *defines)
 {
-    static const char *const parts[] = { "COUNT", "SUM", "MASKED", "INDICES", "REPEATED" };
+    static const char *const parts[] = { "COUNT", "SUM", "MASKED", "INDICES", "REPEATED", "CHANGES", "UNIQUE", "LENGTHS" };
     (void)target;
     carat_define(defines, parts[key->params[0]], "1");
     carat_define(defines, "T", "%s", carat_dtype_name((carat_dtype)key->dtypes[0]));
@@ -31,9 +34,9 @@ static void describe(const carat_key *key, const carat_target *target, carat_def
 static void enumerate(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg)
 {
     static const uint32_t words = 1u << CARAT_u8 | 1u << CARAT_i16 | 1u << CARAT_i32 | 1u << CARAT_i64 | 1u << CARAT_c128;
-    static const uint32_t dtypes[] = { CARAT_ALL, SELECT_REPEATS, words, CARAT_ALL, SELECT_REPEATS };
+    static const uint32_t dtypes[] = { CARAT_ALL, SELECT_REPEATS, words, CARAT_ALL, SELECT_REPEATS, SELECT_ORDERED, SELECT_ORDERED, 1u << CARAT_i64 };
     (void)target;
-    for (select_part part = SELECT_COUNT; part <= SELECT_REPEATED; ++part)
+    for (select_part part = SELECT_COUNT; part <= SELECT_LENGTHS; ++part)
         for (carat_dtype dtype = 0; dtype < CARAT_DTYPE_COUNT; ++dtype) {
             const carat_key key = make_key(part, dtype);
             if (carat_dtype_in(dtype, dtypes[part])) emit(arg, &key);
@@ -183,6 +186,92 @@ static carat_status run_repeat_interleave(carat_frame *call) // repeats, output_
     if (status == CARAT_OK) status = write_row(&s, dtype);
     carat_free(s.args.counts);
     carat_operand_release(&in);
+    return status;
+}
+
+// ---- unique: runs of the sorted elements
+
+typedef struct unique {
+    selection s;
+    const carat_tensor *self;
+    bool wants_inverse, wants_lengths;
+    void *sorted;
+    int64_t *order, *starts;
+} unique;
+
+// The elements and their places in order, by the operator that sorts.
+static carat_status sort_elements(unique *u, const carat_operand *in, carat_dtype dtype)
+{
+    int64_t length = u->s.args.count, step = 1;
+    u->sorted = carat_alloc((size_t)length * carat_dtype_size(dtype));
+    u->order = carat_alloc((size_t)length * sizeof *u->order);
+    if (!u->sorted || !u->order) return carat_fail(CARAT_OUT_OF_MEMORY, "no memory to sort %lld elements", (long long)length);
+    const carat_tensor row = { .data = carat_operand_data(in), .device = u->self->device, .ndim = 1, .dl_dtype = carat_dtype_to_dl(dtype),
+                               .shape = &length, .strides = &step };
+    carat_tensor results[2] = { row, row };
+    results[0].data = u->sorted;
+    results[1].data = u->order;
+    results[1].dl_dtype = carat_dtype_to_dl(CARAT_i64);
+    const carat_arg args[3] = { { .kind = CARAT_ARG_TENSOR, .tensor = row }, { .kind = CARAT_ARG_INT, .i = 0 }, { .kind = CARAT_ARG_INT, .i = 0 } };
+    const carat_op *op = carat_op_find("sort.values");
+    return op ? carat_call(u->s.call->context, op, args, 3, results, 2) : carat_step_aside("no operator");
+}
+
+// Results of one dimension but the inverse, which is laid out like self; empty ones that aren't wanted.
+static carat_status make_results(unique *u, carat_dtype dtype)
+{
+    static const int64_t none = 0;
+    carat_output out;
+    select_args *a = &u->s.args;
+    CARAT_TRY(carat_output_make(u->s.call, 0, dtype, 1, &u->s.total, NULL, &out));
+    a->out = carat_data(&out.view);
+    if (u->wants_inverse) CARAT_TRY(carat_output_make(u->s.call, 1, CARAT_i64, u->self->ndim, u->self->shape, NULL, &out));
+    else CARAT_TRY(carat_output_make(u->s.call, 1, CARAT_i64, 1, &none, NULL, &out));
+    a->inverse = carat_data(&out.view);
+    CARAT_TRY(carat_output_make(u->s.call, 2, CARAT_i64, 1, u->wants_lengths ? &u->s.total : &none, NULL, &out));
+    a->lengths = carat_data(&out.view);
+    return CARAT_OK;
+}
+
+static carat_status write_runs(unique *u)
+{
+    select_args *a = &u->s.args;
+    if (u->wants_lengths) {
+        u->starts = carat_alloc((size_t)(u->s.total + 1) * sizeof *u->starts);
+        if (!u->starts) return carat_fail(CARAT_OUT_OF_MEMORY, "no memory for %lld runs", (long long)u->s.total);
+        u->starts[u->s.total] = a->count;
+    }
+    a->starts = u->starts;
+    a->order = u->wants_inverse ? u->order : NULL;
+    CARAT_TRY(launch(&u->s, &u->s.writing));
+    if (!u->wants_lengths) return CARAT_OK;
+    const carat_key measuring = make_key(SELECT_LENGTHS, CARAT_i64);
+    a->count = u->s.total;
+    u->s.groups = (a->count + SELECT_GROUP - 1) / SELECT_GROUP;
+    return launch(&u->s, &measuring);
+}
+
+static carat_status run_unique(carat_frame *call) // self, sorted, return_inverse, return_counts
+{
+    unique u = { .self = carat_tensor_arg(call, 0), .wants_inverse = carat_int_arg(call, 2, 0), .wants_lengths = carat_int_arg(call, 3, 0) };
+    if (!u.self || !carat_dtype_in(carat_dtype_of(u.self), SELECT_ORDERED)) return carat_step_aside("dtype");
+    if (!carat_int_arg(call, 1, 1)) return carat_step_aside("any order"); // which is the host's choice
+    if (carat_numel(u.self) == 0) return carat_step_aside("empty");
+    const carat_dtype dtype = carat_dtype_of(u.self);
+    u.s = (selection){ .call = call, .counting = make_key(SELECT_CHANGES, dtype), .writing = make_key(SELECT_UNIQUE, dtype) };
+    u.s.args.count = carat_numel(u.self);
+    carat_operand in;
+    carat_status status = carat_operand_consecutive(call, u.self, dtype, &in);
+    if (status == CARAT_OK) status = sort_elements(&u, &in, dtype);
+    u.s.args.in = u.sorted;
+    if (status == CARAT_OK) status = count(&u.s);
+    if (status == CARAT_OK) status = make_results(&u, dtype);
+    if (status == CARAT_OK) status = write_runs(&u);
+    carat_operand_release(&in);
+    carat_free(u.sorted);
+    carat_free(u.order);
+    carat_free(u.starts);
+    carat_free(u.s.args.counts);
     return status;
 }
 

@@ -64,3 +64,23 @@ def test_repeats():
         torch.repeat_interleave(torch.tensor([3, -1, 2]))
     with carat.use(), pytest.raises(RuntimeError, match="size"):
         torch.repeat_interleave(torch.tensor([3, 1, 2]), output_size=5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.int64, torch.int32, torch.int16], ids=str)
+def test_unique(dtype):
+    for size, below in ((1, 5), (77, 5), (16384, 2), (16385, 100000), (50000, 300)):
+        x = torch.randint(below, (size,)).to(dtype)
+        for given in (x, x.expand(3, size).t(), torch.zeros(size, dtype=dtype)):
+            for inverse, counts in ((False, False), (True, False), (False, True), (True, True)):
+                got, expected = both(lambda: torch._unique2(given, True, inverse, counts))
+                for g, e in zip(got, expected):
+                    assert torch.equal(g, e) and g.shape == e.shape and g.stride() == e.stride() and g.dtype == e.dtype
+    assert served("_unique2") == 60
+
+
+def test_unique_nan_and_zeros():
+    x = torch.tensor([torch.nan, -0.0, 0.0, torch.inf, torch.nan, 1.0, -0.0])
+    got, expected = both(lambda: torch._unique2(x, True, True, True))
+    for g, e in zip(got, expected):
+        torch.testing.assert_close(g, e, equal_nan=True)
+    assert torch.equal(got[0].signbit(), expected[0].signbit())
