@@ -339,7 +339,8 @@ static bool exceeds(const carat_operand *operand, uint64_t limit)
     return any;
 }
 
-static const uint64_t bits_of_one[] = { [CARAT_f16] = 0x3c00, [CARAT_bf16] = 0x3f80, [CARAT_f32] = 0x3f800000, [CARAT_f64] = 0x3ff0000000000000 };
+static const uint64_t bits_of_one[] = { [CARAT_f16] = 0x3c00, [CARAT_bf16] = 0x3f80, [CARAT_f32] = 0x3f800000,
+                                        [CARAT_f64] = 0x3ff0000000000000 };
 static const uint64_t bits_of_infinity[] = { [CARAT_f16] = 0x7c00, [CARAT_bf16] = 0x7f80, [CARAT_f32] = 0x7f800000 };
 
 static carat_status run_bernoulli_each(carat_frame *call) // self, p, generator; or p, generator, out
@@ -353,7 +354,8 @@ static carat_status run_bernoulli_each(carat_frame *call) // self, p, generator;
     int64_t shape[CARAT_MAX_DIMS], strides[CARAT_MAX_DIMS];
     int ndim;
     if (!in_place && !carat_same_shape(self, p)) return carat_step_aside("shape of the output");
-    if (carat_broadcast_shapes(both, 2, &ndim, shape) != CARAT_OK || ndim != self->ndim || memcmp(shape, self->shape, sizeof *shape * (size_t)ndim))
+    if (carat_broadcast_shapes(both, 2, &ndim, shape) != CARAT_OK || ndim != self->ndim
+        || memcmp(shape, self->shape, sizeof *shape * (size_t)ndim))
         return carat_step_aside("shape of p");
     carat_broadcast_strides(p, ndim, shape, strides);
     carat_tensor expanded = *p;
@@ -370,8 +372,8 @@ static carat_status run_bernoulli_each(carat_frame *call) // self, p, generator;
 }
 
 // out = out (+ or *) operand, as the in-place operator of that name does it.
-static carat_status combine(const carat_frame *call, const char *name, carat_pointwise_id row, const carat_tensor *out, const carat_arg *operand,
-                            bool check_only)
+static carat_status combine(const carat_frame *call, const char *name, carat_pointwise_id row, const carat_tensor *out,
+                            const carat_arg *operand, bool check_only)
 {
     const carat_arg args[2] = { { .kind = CARAT_ARG_TENSOR, .tensor = *out }, *operand };
     carat_frame one = *call;
@@ -473,7 +475,8 @@ static const carat_row *row_at(int index)
 
 static void describe(const carat_key *key, const carat_target *target, carat_defines *defines)
 {
-    static const char *const kinds[] = { "BERNOULLI", "BERNOULLI_EACH", "UNIFORM", "NORMAL", "EXPONENTIAL", "INTEGER", "BELOW", "PERMUTATION", "TWIST" };
+    static const char *const kinds[] = { "BERNOULLI", "BERNOULLI_EACH", "UNIFORM", "NORMAL", "EXPONENTIAL", "INTEGER", "BELOW",
+                                         "PERMUTATION", "TWIST" };
     (void)target;
     carat_define(defines, kinds[key->params[0]], "1");
     if (key->params[0] == RANDOM_TWIST) return;

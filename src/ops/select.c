@@ -34,7 +34,8 @@ static void describe(const carat_key *key, const carat_target *target, carat_def
 static void enumerate(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg)
 {
     static const uint32_t words = 1u << CARAT_u8 | 1u << CARAT_i16 | 1u << CARAT_i32 | 1u << CARAT_i64 | 1u << CARAT_c128;
-    static const uint32_t dtypes[] = { CARAT_ALL, SELECT_REPEATS, words, CARAT_ALL, SELECT_REPEATS, SELECT_ORDERED, SELECT_ORDERED, 1u << CARAT_i64 };
+    static const uint32_t dtypes[] = { CARAT_ALL, SELECT_REPEATS, words, CARAT_ALL, SELECT_REPEATS, SELECT_ORDERED, SELECT_ORDERED,
+                                       1u << CARAT_i64 };
     (void)target;
     for (select_part part = SELECT_COUNT; part <= SELECT_LENGTHS; ++part)
         for (carat_dtype dtype = 0; dtype < CARAT_DTYPE_COUNT; ++dtype) {
@@ -212,7 +213,7 @@ static carat_status sort_elements(unique *u, const carat_operand *in, carat_dtyp
     results[0].data = u->sorted;
     results[1].data = u->order;
     results[1].dl_dtype = carat_dtype_to_dl(CARAT_i64);
-    const carat_arg args[3] = { { .kind = CARAT_ARG_TENSOR, .tensor = row }, { .kind = CARAT_ARG_INT, .i = 0 }, { .kind = CARAT_ARG_INT, .i = 0 } };
+    const carat_arg args[3] = { { .kind = CARAT_ARG_TENSOR, .tensor = row }, { .kind = CARAT_ARG_INT }, { .kind = CARAT_ARG_INT } };
     const carat_op *op = carat_op_find("sort.values");
     return op ? carat_call(u->s.call->context, op, args, 3, results, 2) : carat_step_aside("no operator");
 }
