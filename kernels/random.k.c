@@ -6,6 +6,7 @@
 // nothing else about it is parallel. Then every group of the other kinds takes the words of RANDOM_GROUP_ELEMENTS elements,
 // tempers them (y ^= shifted and masked y, four times) into LOCAL memory and makes elements of them.
 //   BERNOULLI    a pair of words is a 53-bit number; 1 where it is below p * 2^53
+//   BERNOULLI_EACH  a number of 24 bits (53 for f64) in [0, 1); 1 where it is below the element's own p
 //   UNIFORM      24 bits (53 for f64) scaled to [from, to)
 //   NORMAL       Box and Muller: words i and i + 8 of each 16 become sqrt(-2 log(1 - u)) * (cos, sin)(2 pi v)
 //   EXPONENTIAL  -log(1 - u) / lambda in f64, of 53 bits
@@ -63,6 +64,17 @@ WORD void LOCAL_NAME(elements)(const random_args *a, T *out, const u32 *w, i64 n
 {
     const i64 threshold = a->base;
     FOR_LANES(i, n) out[i] = CAT(store_, T)((i64)(PAIR(w, i) & 0x1fffffffffffffu) < threshold ? 1 : 0);
+}
+
+#elif defined BERNOULLI_EACH
+WORD void LOCAL_NAME(elements)(const random_args *a, T *out, const u32 *w, i64 n)
+{
+    const T *const p = (const T *)a->p + (out - (const T *)a->out);
+#if PAIRS
+    FOR_LANES(i, n) out[i] = CAT(store_, T)(LOCAL_NAME(fraction)(w[2 * i], w[2 * i + 1]) < CAT(load_, T)(p[i]) ? 1 : 0);
+#else
+    FOR_LANES(i, n) out[i] = CAT(store_, T)((f32)(i32)(w[i] & 0xffffffu) * 0x1p-24f < CAT(load_, T)(p[i]) ? 1 : 0);
+#endif
 }
 
 #elif defined UNIFORM

@@ -5,7 +5,7 @@
 
 // How a word, or a pair of words, of the generator becomes an element.
 typedef enum random_kind {
-    RANDOM_BERNOULLI, RANDOM_UNIFORM, RANDOM_NORMAL, RANDOM_EXPONENTIAL, RANDOM_INTEGER, RANDOM_BELOW, RANDOM_PERMUTATION, RANDOM_TWIST
+    RANDOM_BERNOULLI, RANDOM_BERNOULLI_EACH, RANDOM_UNIFORM, RANDOM_NORMAL, RANDOM_EXPONENTIAL, RANDOM_INTEGER, RANDOM_BELOW, RANDOM_PERMUTATION, RANDOM_TWIST
 } random_kind;
 
 #define RANDOM_BLOCK 624         // words that the generator makes at a time
@@ -14,6 +14,7 @@ typedef enum random_kind {
 typedef struct random_args {
     u32 *words;        // raw words, the first of them for the first element; TWIST: the block before the new ones
     void *out;
+    const void *p;     // BERNOULLI_EACH: a probability an element, of its dtype
     i64 count;         // elements; TWIST: blocks to make
     f64 first, second; // from and to, mean and std, lambda
     i64 base;          // BERNOULLI: ones are 53-bit numbers below it. INTEGER, BELOW: the least result

@@ -10,6 +10,7 @@
 #include <carat/carat.h>
 
 #include <atomic>
+#include <cstring>
 #include <string>
 #include <vector>
 
@@ -69,13 +70,14 @@ struct Counters {
 struct Override : c10::OperatorKernel {
     Override(const carat_op* op, int index, c10::OperatorHandle handle, c10::KernelFunction original, Plan plan, Counters* counters,
              const std::atomic<bool>* selected)
-        : op(op), index(index), first_out(plan.first_out), generator(plan.generator), result(plan.result), selected(selected), counters(counters),
+        : op(op), index(index), first_out(plan.first_out), generator(plan.generator), draws(std::strcmp(carat_op_family(op), "random") == 0), result(plan.result), selected(selected), counters(counters),
           handle(handle), original(std::move(original)), plan(std::move(plan)) {}
 
     const carat_op* op;
     int index;                          // in Carat's table
     int first_out;
     int generator;
+    bool draws;                         // random numbers
     Result result;
     const std::atomic<bool>* selected;  // by enable()
     Counters* counters;

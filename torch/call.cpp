@@ -77,7 +77,7 @@ bool serve(Call& call, const carat_arg* args, int count)
     int nouts;
     const carat_tensor* outs = find_outs(call, args, count, &nouts);
     const carat_context context = {&call, default_dtype(), make_output, parallel_for, thread_count, nullptr, with_generator};
-    if (C10_UNLIKELY(call.override.generator >= 0) && !draws_alike(call, context, args, count)) {
+    if (C10_UNLIKELY(call.override.draws) && !draws_alike(call, context, args, count)) {
         turn_away(call);
         return false;
     }

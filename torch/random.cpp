@@ -5,11 +5,15 @@
 #include "pack.h"
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/ops/linspace.h>
 #include <ATen/core/ivalue.h>
 #include <ATen/core/stack.h>
 
+#include <algorithm>
 #include <cstring>
+#include <optional>
 #include <type_traits>
+#include <utility>
 
 namespace carat {
 namespace {
@@ -45,75 +49,139 @@ bool same_state(at::CPUGeneratorImpl& a, at::CPUGeneratorImpl& b)
     return x.left_ == y.left_ && x.next_ == y.next_ && x.state_ == y.state_;
 }
 
+// What the calling thread's trial draws from instead of the default generator, by operators that take no other.
+thread_local at::CPUGeneratorImpl* stand_in = nullptr;
+
+at::CPUGeneratorImpl& default_generator()
+{
+    return *at::detail::getDefaultCPUGenerator().get<at::CPUGeneratorImpl>();
+}
+
 // ---- the trial
 
+// One side's generator, the tensors that it writes to, and what it has made of them.
 struct Trial {
-    void* data = nullptr;
-    at::Tensor tensor;
     at::Generator generator = at::detail::createCPUGenerator(kTrialSeed);
-    explicit Trial(carat_dtype dtype) : tensor(new_tensor(dtype, {kTried}, {int64_t{1}}, &data)) {}
+    std::vector<at::Tensor> written, results;
     at::CPUGeneratorImpl& state() { return *generator.get<at::CPUGeneratorImpl>(); }
 };
 
-// The arguments of a trial; false if one is of a kind that no operator here has. The last integer is an upper bound.
-bool trial_args(Call& call, carat_dtype dtype, Trial& trial, std::vector<carat_arg>& args)
+// Lends the default generator a trial's state; other threads that draw meanwhile get other numbers, and the trial may fail.
+class LentState {
+ public:
+    explicit LentState(at::CPUGeneratorImpl& trial) : trial_(trial)
+    {
+        const std::lock_guard<std::mutex> lock(default_generator().mutex_);
+        kept_ = default_generator().get_state();
+        default_generator().set_state(*trial_.get_state());
+    }
+    ~LentState()
+    {
+        const std::lock_guard<std::mutex> lock(default_generator().mutex_);
+        trial_.set_engine(default_generator().engine());
+        default_generator().set_state(*kept_);
+    }
+
+ private:
+    at::CPUGeneratorImpl& trial_;
+    c10::intrusive_ptr<c10::TensorImpl> kept_;
+};
+
+// The arguments of a trial as the original takes them. The last integer is an upper bound. Nothing if an argument is of a kind
+// that no operator here has.
+std::optional<torch::jit::Stack> trial_stack(const std::string& kinds, carat_dtype dtype, const at::Tensor& operand, Trial& trial)
 {
-    const std::string& kinds = call.override.plan.kinds;
     const int64_t bound = dtype == CARAT_b8 ? 2 : 97;
     int numbers = 0;
-    for (size_t i = 0; i < kinds.size(); i++) {
-        carat_arg& arg = args.emplace_back();
-        switch (kinds[i]) {
-        case kWritten: pack_tensor<true>(call, arg, trial.tensor); break;
-        case kGenerator:
-        case kGeneratorOpt: pack_generator(call, arg, trial.generator); break;
-        case kSymInt: pack_int(arg, kTried); break;
-        case kFloat: pack_float(arg, kTrialNumbers[numbers++ & 1]); break;
-        case kInt:
-        case kIntOpt: pack_int(arg, kinds.find_first_of("iI", i + 1) == std::string::npos ? bound : 0); break;
-        default: return false;
-        }
-    }
-    return true;
-}
-
-// The same for the original kernel.
-torch::jit::Stack trial_stack(const std::vector<carat_arg>& args, const Trial& trial)
-{
+    void* data;
     torch::jit::Stack stack;
-    for (size_t i = 0; i < args.size(); i++) {
-        switch (args[i].kind) {
-        case CARAT_ARG_TENSOR: stack.emplace_back(trial.tensor); break;
-        case CARAT_ARG_OPAQUE: stack.emplace_back(trial.generator); break;
-        case CARAT_ARG_FLOAT: stack.emplace_back(args[i].f); break;
-        default: stack.emplace_back(args[i].i); break;
+    for (size_t i = 0; i < kinds.size(); i++) {
+        switch (kinds[i]) {
+        case kWritten:
+            trial.written.push_back(new_tensor(dtype, {kTried}, {int64_t{1}}, &data));
+            stack.emplace_back(trial.written.back());
+            break;
+        case kTensor: stack.emplace_back(operand); break;
+        case kGenerator:
+        case kGeneratorOpt: stack.emplace_back(trial.generator); break;
+        case kSymInt: stack.emplace_back(kTried); break;
+        case kFloat: stack.emplace_back(kTrialNumbers[numbers++ & 1]); break;
+        case kBoolOpt: stack.emplace_back(true); break;
+        case kInt:
+        case kIntOpt: stack.emplace_back(kinds.find_first_of("iI", i + 1) == std::string::npos ? bound : int64_t{0}); break;
+        default: return {};
         }
     }
     return stack;
+}
+
+bool run_ours(Call& call, const carat_context& context, const torch::jit::Stack& stack, Trial& trial)
+{
+    const Override& override = call.override;
+    std::vector<carat_arg> args(stack.size());
+    for (size_t i = 0; i < stack.size(); i++) {
+        const bool written = override.plan.kinds[i] == kWritten;
+        if (stack[i].isTensor()) written ? pack_tensor<true>(call, args[i], stack[i].toTensor()) : pack_tensor<false>(call, args[i], stack[i].toTensor());
+        else if (stack[i].isGenerator()) pack_generator(call, args[i], trial.generator);
+        else if (stack[i].isDouble()) pack_float(args[i], stack[i].toDouble());
+        else pack_int(args[i], stack[i].isBool() ? stack[i].toBool() : stack[i].toInt());
+    }
+    std::vector<carat_tensor> outs;
+    for (size_t i = override.first_out; i < args.size(); i++) outs.push_back(args[i].tensor);
+    stand_in = &trial.state();
+    const carat_status status = carat_call(&context, override.op, args.data(), override.first_out, outs.data(), static_cast<int>(outs.size()));
+    stand_in = nullptr;
+    trial.results = trial.written;
+    for (at::Tensor& made : call.fresh)
+        if (made.defined()) trial.results.push_back(std::exchange(made, at::Tensor()));
+    return status == CARAT_OK;
+}
+
+void run_theirs(const Override& override, torch::jit::Stack& stack, Trial& trial)
+{
+    std::optional<LentState> lent;
+    if (override.generator < 0) lent.emplace(trial.state());
+    override.original.callBoxed(override.handle, c10::DispatchKeySet(c10::DispatchKey::CPU), &stack);
+    trial.results = trial.written;
+    for (const c10::IValue& made : stack)
+        if (trial.written.empty()) trial.results.push_back(made.toTensor());
+}
+
+bool same_bits(const at::Tensor& a, const at::Tensor& b)
+{
+    return a.scalar_type() == b.scalar_type() && a.sizes() == b.sizes() && a.is_contiguous() && b.is_contiguous()
+           && std::memcmp(a.const_data_ptr(), b.const_data_ptr(), a.nbytes()) == 0;
 }
 
 enum class Verdict { kAlike, kOther, kUnserved };
 
 Verdict try_both(Call& call, const carat_context& context, carat_dtype dtype)
 {
-    const Override& override = call.override;
-    Trial theirs(dtype), ours(dtype);
-    std::vector<carat_arg> args;
-    if (!trial_args(call, dtype, ours, args)) return Verdict::kUnserved;
-    const int nouts = static_cast<int>(args.size()) - override.first_out;
-    const carat_tensor* outs = nouts != 0 ? &args[override.first_out].tensor : nullptr;
-    if (carat_call(&context, override.op, args.data(), override.first_out, outs, nouts) != CARAT_OK) return Verdict::kUnserved;
-    torch::jit::Stack stack = trial_stack(args, theirs);
-    override.original.callBoxed(override.handle, c10::DispatchKeySet(c10::DispatchKey::CPU), &stack);
-    const bool values_agree = std::memcmp(theirs.data, ours.data, kTried * carat_dtype_size(dtype)) == 0;
-    return values_agree && same_state(theirs.state(), ours.state()) ? Verdict::kAlike : Verdict::kOther;
+    const std::string& kinds = call.override.plan.kinds;
+    at::Tensor operand;
+    if (kinds.find(kTensor) != std::string::npos) {
+        void* data;
+        if (dtype != CARAT_f16 && dtype != CARAT_bf16 && dtype != CARAT_f32 && dtype != CARAT_f64) return Verdict::kUnserved;
+        operand = new_tensor(dtype, {kTried}, {int64_t{1}}, &data);
+        at::linspace_out(operand, kTrialNumbers[0], kTrialNumbers[1], kTried);
+    }
+    Trial ours, theirs;
+    std::optional<torch::jit::Stack> our_stack = trial_stack(kinds, dtype, operand, ours), their_stack = trial_stack(kinds, dtype, operand, theirs);
+    if (!our_stack || !run_ours(call, context, *our_stack, ours)) return Verdict::kUnserved;
+    run_theirs(call.override, *their_stack, theirs);
+    const bool alike = std::equal(ours.results.begin(), ours.results.end(), theirs.results.begin(), theirs.results.end(), same_bits);
+    return alike && same_state(theirs.state(), ours.state()) ? Verdict::kAlike : Verdict::kOther;
 }
 
-const carat_tensor* written_tensor(const Override& override, const carat_arg* args, int count)
+// The tensor whose dtype decides: the one that is written, else the first.
+const carat_tensor* leading_tensor(const Override& override, const carat_arg* args, int count)
 {
-    for (int i = 0; i < count; i++)
+    const carat_tensor* first = nullptr;
+    for (int i = 0; i < count; i++) {
         if (override.plan.kinds[i] == kWritten) return &args[i].tensor;
-    return nullptr;
+        if (first == nullptr && args[i].kind == CARAT_ARG_TENSOR) first = &args[i].tensor;
+    }
+    return first;
 }
 
 }  // namespace
@@ -123,7 +191,7 @@ carat_status with_generator(void*, void* generator, carat_status (*draw)(void* a
 {
     try {
         auto* source = generator != nullptr ? static_cast<at::CPUGeneratorImpl*>(generator)
-                                            : at::detail::getDefaultCPUGenerator().get<at::CPUGeneratorImpl>();
+                       : stand_in != nullptr ? stand_in : &default_generator();
         const std::lock_guard<std::mutex> lock(source->mutex_);
         at::mt19937 engine = source->engine();
         at::mt19937_data_pod& state = state_of(engine);
@@ -142,8 +210,8 @@ carat_status with_generator(void*, void* generator, carat_status (*draw)(void* a
 
 bool draws_alike(Call& call, const carat_context& context, const carat_arg* args, int count)
 {
-    const carat_tensor* written = written_tensor(call.override, args, count);
-    const carat_dtype dtype = written != nullptr ? carat_dtype_from_dl(written->dl_dtype) : CARAT_DTYPE_NONE;
+    const carat_tensor* leading = leading_tensor(call.override, args, count);
+    const carat_dtype dtype = leading != nullptr ? carat_dtype_from_dl(leading->dl_dtype) : CARAT_DTYPE_NONE;
     if (dtype == CARAT_DTYPE_NONE) return refuse(call, "dtype");
     Streams& streams = call.override.counters->streams;
     const uint32_t bit = 1u << dtype;

@@ -262,6 +262,15 @@ static carat_status run_tri(carat_frame *call)
 
 // ---- isin: elements, test elements, assume_unique, invert
 
+// Stores a number that keeps its value in dtype: ATen compares others in a wider dtype, or not, as the sizes are.
+static bool store_member(carat_scalar number, carat_dtype dtype, void *element)
+{
+    const bool is_float = number.kind == CARAT_SCALAR_FLOAT && carat_is_float(dtype);
+    if (!is_float && (number.kind != CARAT_SCALAR_INT || !carat_fill_takes(number, dtype))) return false;
+    carat_scalar_store(number, dtype, element);
+    return !is_float || carat_scalar_load(dtype, element).re == number.re;
+}
+
 static carat_status run_isin(carat_frame *call)
 {
     const carat_tensor *self = carat_tensor_arg(call, 0), *values = carat_tensor_arg(call, 1);
@@ -275,8 +284,7 @@ static carat_status run_isin(carat_frame *call)
         a.values = carat_data(values);
         a.value_count = carat_numel(values);
     } else {
-        if (!number_arg(call, 1, &number) || number.kind != CARAT_SCALAR_INT || !carat_fill_takes(number, dtype)) return carat_step_aside("value");
-        carat_scalar_store(number, dtype, element);
+        if (!number_arg(call, 1, &number) || !store_member(number, dtype, element)) return carat_step_aside("value");
         a.values = element;
     }
     // ATen's own bound between comparing with each value and sorting.
@@ -288,6 +296,27 @@ static carat_status run_isin(carat_frame *call)
     CARAT_TRY(carat_output_make(call, 0, CARAT_b8, self->ndim, self->shape, NULL, &out));
     a.out = carat_data(&out.view);
     return launch(call, CREATE_ISIN, dtype, &a, 1);
+}
+
+// element, test elements, assume_unique, invert: whether any of them is the number. (The out= form is ATen's, which resizes out twice.)
+static carat_status run_isin_number(carat_frame *call)
+{
+    const carat_tensor *values = carat_tensor_arg(call, 1);
+    carat_scalar number;
+    int64_t element[2];
+    if (!values || !carat_dtype_in(carat_dtype_of(values), CARAT_REALS) || !carat_is_contiguous(values)) return carat_step_aside("dtype or layout");
+    const carat_dtype dtype = carat_dtype_of(values);
+    if (!number_arg(call, 0, &number) || !store_member(number, dtype, element)) return carat_step_aside("value");
+    CARAT_TRY(carat_output_check(call, 0, CARAT_b8, 0, NULL));
+    create_args a = { .in = carat_data(values), .count = carat_numel(values), .value_count = 1, .values = element };
+    uint8_t *const equal = a.out = carat_alloc((size_t)a.count + 1);
+    if (!equal) return carat_fail(CARAT_OUT_OF_MEMORY, "no memory to compare %lld elements", (long long)a.count);
+    carat_output out;
+    carat_status status = launch(call, CREATE_ISIN, dtype, &a, 1);
+    if (status == CARAT_OK) status = carat_output_make(call, 0, CARAT_b8, 0, NULL, NULL, &out);
+    if (status == CARAT_OK) *(uint8_t *)carat_data(&out.view) = (memchr(equal, 1, (size_t)a.count) != NULL) != (carat_int_arg(call, 3, 0) != 0);
+    carat_free(equal);
+    return status;
 }
 
 // ---- the family

@@ -10,9 +10,16 @@ enum { LARGE = 16384 };
 carat_status carat_operand_contiguous(const carat_frame *call, const carat_tensor *from, carat_dtype dtype, carat_operand *to)
 {
     to->copy = NULL;
+    const bool strided = from && carat_dtype_of(from) == dtype && !carat_is_contiguous(from);
+    if (strided && carat_numel(from) > LARGE) return carat_step_aside("strided operand");
+    return carat_operand_consecutive(call, from, dtype, to);
+}
+
+carat_status carat_operand_consecutive(const carat_frame *call, const carat_tensor *from, carat_dtype dtype, carat_operand *to)
+{
+    to->copy = NULL;
     to->view = from ? *from : (carat_tensor){ .data = NULL };
     if (!from || (carat_dtype_of(from) == dtype && carat_is_contiguous(from))) return CARAT_OK;
-    if (carat_dtype_of(from) == dtype && carat_numel(from) > LARGE) return carat_step_aside("strided operand");
     const size_t bytes = (size_t)carat_numel(from) * carat_dtype_size(dtype);
     to->copy = carat_alloc(bytes ? bytes : 1);
     if (!to->copy) return carat_fail(CARAT_OUT_OF_MEMORY, "no memory for a contiguous copy of %zu bytes", bytes);

@@ -14,6 +14,8 @@ typedef struct carat_operand {
 
 // `from` may be NULL (an absent argument): then view.data is NULL.
 carat_status carat_operand_contiguous(const carat_frame *call, const carat_tensor *from, carat_dtype dtype, carat_operand *to);
+// The same for operators next to which a copy costs little: large strided operands are copied too.
+carat_status carat_operand_consecutive(const carat_frame *call, const carat_tensor *from, carat_dtype dtype, carat_operand *to);
 
 static inline void carat_operand_release(carat_operand *operand)
 {

@@ -98,6 +98,7 @@ def _out_forms():
         aten.scatter.value_reduce(x, 1, ints, 2.0, reduce=how), aten.scatter_.value_reduce(x.clone(), 1, ints, 2.0, reduce=how)
     for how in ("sum", "amax"):
         aten.scatter_reduce.two(x, 1, ints, x, how), aten.scatter_reduce_.two(x.clone(), 1, ints, x, how)
+    aten._unique2(x, True, True, True), aten.binary_cross_entropy(x.sigmoid(), ints / 2, None, 0)
     aten.roll(torch.arange(24.).reshape(4, 6), [2], [1])
     aten._index_put_impl_(x.clone(), [ints[:, 0]], x, False, False)
     planes = torch.linspace(-1, 1, 2 * 8 * 32 * 32).reshape(2, 8, 32, 32).requires_grad_()
@@ -109,6 +110,8 @@ def _random():
     """Enough elements for Carat to draw them."""
     x = torch.empty(20, 30)
     x.bernoulli_(0.4), x.uniform_(-1, 2), x.normal_(1, 2), x.exponential_(2), x.random_(), x.random_(50), x.random_(-3, 50)
+    x.uniform_().bernoulli(), torch.empty(20, 30).bernoulli_(x), torch.native_dropout(x, 0.3, True)
+    torch.normal(x, x), torch.normal(x, 2.0), torch.normal(-1.0, x)
     torch.randperm(700)
     torch.ops.aten.randperm.generator_out(700, generator=torch.Generator(), out=torch.empty(0, dtype=torch.int64))
 

@@ -22,11 +22,11 @@ static const struct { const char *name; double *variable; } scalars[] = {
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 #define POINTWISE(id, overloads, inputs, rule, dtypes, body, ...) \
-    static double formula_##id(double x, double y, double z) { return (double)(body); }
+    static double formula_##id(double x, double y, double z, double w) { return (double)(body); }
 #include "pointwise_forms.h"
 #undef BITWISE
 #define BITWISE(id, dtypes, body)                                                   \
-    static double formula_bitwise_##id(double x_, double y_, double z)              \
+    static double formula_bitwise_##id(double x_, double y_, double z, double w)    \
     {                                                                               \
         const int64_t x = (int64_t)x_, y = (int64_t)y_;                             \
         return (double)(body);                                                      \
@@ -36,7 +36,7 @@ static const struct { const char *name; double *variable; } scalars[] = {
 #undef POINTWISE
 #undef BITWISE
 #define BITWISE(id, ...) POINTWISE(bitwise_##id, "", 2, SAME, __VA_ARGS__)
-static double (*const formulas[])(double x, double y, double z) = {
+static double (*const formulas[])(double x, double y, double z, double w) = {
 #define POINTWISE(id, ...) [CARAT_POINTWISE_##id] = formula_##id,
 #include "pointwise.def"
 #undef POINTWISE
@@ -49,7 +49,7 @@ typedef struct subject {
     const carat_op *op;
     int index;
     carat_dtype dtype;
-    double (*formula)(double x, double y, double z);
+    double (*formula)(double x, double y, double z, double w);
     uint64_t seed;
     int served;
 } subject;
@@ -103,9 +103,9 @@ static bool compare(const subject *s, const sample *in, const carat_tensor *out,
 {
     const carat_dtype dtype = carat_dtype_of(out);
     for (int64_t i = 0, n = carat_numel(out); i < n; ++i) {
-        double x[3] = { 0, 0, 0 };
+        double x[4] = { 0 };
         for (int j = 0; j < s->row->inputs; ++j) x[j] = sample_get(&in[j].tensor, i);
-        const double expected = as_dtype(s->formula(x[0], x[1], x[2]), dtype), got = sample_get(out, i);
+        const double expected = as_dtype(s->formula(x[0], x[1], x[2], x[3]), dtype), got = sample_get(out, i);
         if (close_enough(got, expected, dtype)) continue;
         printf("FAILED %s %s, layout %d, element %lld: (%.9g, %.9g, %.9g) gives %.9g, expected %.9g\n", s->op->name,
                carat_dtype_name(s->dtype), (int)how, (long long)i, x[0], x[1], x[2], got, expected);
@@ -123,7 +123,7 @@ static void record(bool ok)
 // The functional form of one case, then the out= form into a strided output between canaries.
 static void run_case(subject *s, int ndim, const int64_t *shape, layout how)
 {
-    sample in[3];
+    sample in[4];
     carat_arg args[CARAT_POINTWISE_PARAMS];
     // nan_to_num's replacements depend on the dtype; a gradient's third operand is a probability, not any number.
     const bool special = s->row->special != carat_pointwise_nan_to_num && strcmp(s->row->base.id, "log_sigmoid_backward") != 0;

@@ -39,21 +39,29 @@ def generator(seed, used=0):
     return made
 
 
-def alike(name, call, make, seed=1, used=0, served=True):
-    """Values, the generator's state after it (a cached normal number in it), and what is drawn next."""
+def alike(name, call, make, seed=1, used=0, served=True, default=False):
+    """Values, the generator's state after it (a cached normal number in it), and what is drawn next. `make` gives the tensor to
+    fill, or a list for results; `default`: the default generator is drawn from."""
     mine, theirs = make(), make()
     expected_from, got_from = generator(seed, used), generator(seed, used)
+    if default:
+        expected_from = got_from = torch.default_generator
+        torch.manual_seed(seed)
     call(theirs, expected_from)
+    expected_state = expected_from.get_state()
+    if default:
+        torch.manual_seed(seed)
     carat.stats(reset=True)
     with carat.use(only=["random"]):
         call(mine, got_from)
     stat = carat.stats().get(name)
     skip_others(stat)
     assert (stat is not None and stat.calls == 1) == served, (name, stat)
-    as_bits = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[mine.element_size()]
-    assert torch.equal(mine.contiguous().view(as_bits), theirs.contiguous().view(as_bits)), name
-    assert mine.stride() == theirs.stride()
-    assert torch.equal(expected_from.get_state(), got_from.get_state()), name
+    for got, expected in zip(*((mine, theirs) if isinstance(mine, list) else ([mine], [theirs]))):
+        as_bits = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[got.element_size()]
+        assert torch.equal(got.contiguous().view(as_bits), expected.contiguous().view(as_bits)), name
+        assert got.stride() == expected.stride() and got.dtype == expected.dtype
+    assert torch.equal(expected_state, got_from.get_state()), name
 
 
 def skip_others(stat):
@@ -74,6 +82,48 @@ def test_stream(index):
                                                (CALLS[9][0], CALLS[9][1], torch.int64)])
 def test_large(name, call, dtype):
     alike(name, call, lambda: torch.zeros(1_000_003, dtype=dtype), used=5)
+
+
+EACH = [
+    ("bernoulli_.Tensor", lambda x, y, g: torch.empty_like(y).bernoulli_(y, generator=g), FLOATS),
+    ("bernoulli_.Tensor", lambda x, y, g: torch.empty(3, *y.shape, dtype=y.dtype).bernoulli_(y, generator=g), FLOATS),
+    ("bernoulli.out", lambda x, y, g: torch.bernoulli(y, generator=g, out=torch.empty(y.shape, dtype=y.dtype)), FLOATS),
+    ("normal.Tensor_float", lambda x, y, g: torch.normal(x, 1.7, generator=g), SINGLES),
+    ("normal.float_Tensor", lambda x, y, g: torch.normal(-0.3, y, generator=g), SINGLES),
+    ("normal.Tensor_Tensor", lambda x, y, g: torch.normal(x, y, generator=g), SINGLES),
+    ("normal.Tensor_Tensor", lambda x, y, g: torch.normal(x[..., None], y[:5], generator=g), SINGLES),
+    ("normal.Tensor_float_out", lambda x, y, g: torch.normal(x, 0.2, generator=g, out=torch.empty_like(x)), SINGLES),
+    ("normal.float_Tensor_out", lambda x, y, g: torch.normal(4.0, y, generator=g, out=torch.empty_like(x)), SINGLES),
+    ("normal.Tensor_Tensor_out", lambda x, y, g: torch.normal(x, y, generator=g, out=torch.empty_like(x)), SINGLES),
+]
+
+
+@pytest.mark.parametrize("index", range(len(EACH)))
+def test_parameters_of_each_element(index):
+    name, call, dtypes = EACH[index]
+    for dtype, size in ((dtype, size) for dtype in dtypes for size in SIZES):
+        x, y = torch.randn(size).to(dtype), torch.rand(size).to(dtype)
+        alike(name, lambda results, g: results.append(call(x, y, g)), list, used=size % 625)
+
+
+def test_dropout():
+    for dtype, size, p in ((dtype, size, p) for dtype in FLOATS for size in (16, 5000) for p in (0.0, 0.1, 0.5, 1.0)):
+        for x in (torch.randn(size).to(dtype), torch.randn(size // 4, 8).to(dtype).t(), torch.randn(8, size // 2)[:, ::2].to(dtype)):
+            alike("native_dropout", lambda results, g: results.extend(torch.native_dropout(x, p, True)), list, default=True)
+    x = torch.randn(300)
+    with carat.use():
+        out, mask = torch.native_dropout(x, 0.5, False)
+    assert torch.equal(out, x) and mask.all()
+
+
+def test_bad_parameters_are_left_to_aten():
+    ones = torch.ones(500)
+    for call in (lambda: torch.bernoulli(2 * ones), lambda: torch.bernoulli(-ones), lambda: torch.normal(ones, -ones),
+                 lambda: torch.normal(ones, torch.nan * ones), lambda: torch.normal(ones, -1.0), lambda: torch.native_dropout(ones, 1.5, True)):
+        state = torch.get_rng_state()
+        with carat.use(only=["random"]), pytest.raises(RuntimeError):
+            call()
+        assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_results_do_not_depend_on_threads():

@@ -21,7 +21,7 @@ def out_dtype(name, argument, dtype):
     """The dtype of an empty out tensor: ATen sizes it, but doesn't change its dtype."""
     if name.startswith(BOOL_OUT):
         return torch.bool
-    if argument in ("indices", "argmax") or name.startswith("arg"):
+    if argument in ("indices", "argmax") or name.startswith("arg") or name in ("nonzero", "randperm"):
         return torch.int64
     if name in ("polar", "complex"):
         return COMPLEX_OUT.get(dtype, dtype)
@@ -222,6 +222,19 @@ def _range(m):
     return {"start": 0, "end": m.rows * m.cols, "step": 1, "steps": m.rows * m.cols, "n": m.rows * m.cols, "dtype": m.dtype}
 
 
+def _permutation(m):
+    """The form with a generator doesn't let it be left out."""
+    return {"n": m.rows * m.cols, "generator": torch.Generator().manual_seed(1)}
+
+
+def _random_below(m):
+    return {"from": 0, "to": 97}
+
+
+def _repeats(m):
+    return {"repeats": m.index(m.rows * m.cols, below=4)}
+
+
 def _range_out(m):
     return {k: v for k, v in _range(m).items() if k != "dtype"}
 
@@ -326,7 +339,8 @@ RULES = {
     **dict.fromkeys(("clamp", "hardtanh", "uniform", "clamp_min", "clamp_max"), _range_of_values),
     **{f"clamp{n}{i}.Tensor": _clamp_tensors for n in ("", "_min", "_max") for i in ("", "_")},
     **{f"{n}{i}.{v}_mode": _rounding for n in ("div", "divide") for i in ("", "_") for v in ("Tensor", "Scalar")},
-    "div.out_mode": _rounding, "multinomial": _multinomial, "bucketize": _buckets, "searchsorted": _buckets, "isin": _members,
+    "div.out_mode": _rounding, "randperm.generator_out": _permutation, "random_.from": _random_below, "repeat_interleave.Tensor": _repeats,
+    "multinomial": _multinomial, "bucketize": _buckets, "searchsorted": _buckets, "isin": _members,
     "linalg_vector_norm": _all_dims, "logsumexp": _last_two, "acosh": _domain_above_one,
 }  # fmt: skip
 
