@@ -152,6 +152,13 @@ def _batch_norm(m):
     return {"input": m.dense(8, 8, m.rows * m.cols // 64), **one_per_channel, "training": True, "momentum": 0.1, "eps": 1e-5}
 
 
+def _batch_norm_backward(m):
+    statistics = {n: m.dense(8) for n in ("save_mean", "save_invstd", "save_var")}
+    planes = {n: m.dense(8, 8, m.rows * m.cols // 64) for n in ("input", "grad_out")}
+    return {**_batch_norm(m), **planes, **statistics, "train": True, "update": True, "output_mask": [True, True, True],
+            "reserve": torch.empty(0, dtype=torch.uint8)}
+
+
 def _softmax_backward(m):
     return {"output": torch.softmax(m.matrix().float(), -1).to(m.dtype), "input_dtype": m.dtype, "dim": -1}
 
@@ -310,7 +317,8 @@ RULES = {
     "_cummax_helper": _running_extreme, "_cummin_helper": _running_extreme, "select_scatter": _select_scatter,
     "slice_backward": _slice_backward, "select_backward": _select_backward,
     "native_layer_norm": _layer_norm, "native_layer_norm_backward": _layer_norm_backward, "native_group_norm": _group_norm,
-    "native_batch_norm": _batch_norm,
+    **dict.fromkeys(("native_batch_norm", "_native_batch_norm_legit", "_batch_norm_with_update"), _batch_norm),
+    **dict.fromkeys(("native_batch_norm_backward", "batch_norm_backward"), _batch_norm_backward),
     "_fused_rms_norm": _layer_norm,
     "_softmax_backward_data": _softmax_backward, "_log_softmax_backward_data": _softmax_backward,
     "nll_loss_forward": _nll_loss, "nll_loss_backward": _nll_loss_backward, "nll_loss2d_forward": _nll_loss2d, "nll_loss2d_backward": _nll_loss2d,
