@@ -51,6 +51,8 @@ int64_t carat_batch_norm_write_groups(const carat_batch_norm *b);
 carat_status carat_batch_norm_run_statistics(carat_frame *call);
 carat_status carat_batch_norm_run_no_statistics(carat_frame *call);
 carat_status carat_batch_norm_run_update(carat_frame *call);
+carat_status carat_batch_norm_run_no_update(carat_frame *call);
+carat_status carat_batch_norm_run_no_training(carat_frame *call);
 carat_status carat_batch_norm_run_backward(carat_frame *call);
 
 #endif

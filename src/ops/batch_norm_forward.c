@@ -113,11 +113,16 @@ carat_status carat_batch_norm_run_no_statistics(carat_frame *call)
 }
 
 // (input, weight, bias, running_mean, running_var, momentum, eps)
-carat_status carat_batch_norm_run_update(carat_frame *call)
+static carat_status run_without_choice(carat_frame *call, bool training, int results)
 {
     forward f = read_tensors(call, INPUTS);
+    f.training = training;
     f.momentum = carat_float_arg(call, 5, 0.1);
     f.eps = carat_float_arg(call, 6, 1e-5);
-    f.results = 4;
+    f.results = results;
     return run(call, &f);
 }
+
+carat_status carat_batch_norm_run_update(carat_frame *call) { return run_without_choice(call, true, 4); }
+carat_status carat_batch_norm_run_no_update(carat_frame *call) { return run_without_choice(call, false, 4); }
+carat_status carat_batch_norm_run_no_training(carat_frame *call) { return run_without_choice(call, false, 3); }

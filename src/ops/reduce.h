@@ -19,7 +19,7 @@ typedef struct carat_reduce_row {
     const char *identity, *map, *combine, *finish;
 } carat_reduce_row;
 
-enum { DIMS, COUNTED, NORM, FOREACH };                // form
+enum { DIMS, COUNTED, NORM, FOREACH, PAIR, DIAGONAL }; // form
 enum { TOTAL, FLOATING, SAME_DTYPE, TRUTH, COUNT };   // result
 enum { SUMS, PLAIN, TALLY };                          // accumulate
 

@@ -147,6 +147,16 @@ def _group_norm(m):
     return {"input": m.dense(8, 8, m.rows * m.cols // 64), "weight": m.dense(8), "bias": m.dense(8), "N": 8, "C": 8, "HxW": m.rows * m.cols // 64, "group": 2, "eps": 1e-5}
 
 
+def _group_norm_backward(m):
+    moments = {n: m.dense(8, 2) for n in ("mean", "rstd")}
+    given = _group_norm(m)
+    return {**given, **moments, "grad_out": torch.rand_like(given["input"]), "output_mask": [True, True, True]}
+
+
+def _glu_backward(m):
+    return {"grad_output": m.dense(m.rows, m.cols // 2), "self": m.matrix(m.rows, m.cols // 2 * 2), "dim": 1}
+
+
 def _batch_norm(m):
     one_per_channel = {n: m.dense(8) for n in ("weight", "bias", "running_mean", "running_var")}
     return {"input": m.dense(8, 8, m.rows * m.cols // 64), **one_per_channel, "training": True, "momentum": 0.1, "eps": 1e-5}
@@ -317,7 +327,8 @@ RULES = {
     "_cummax_helper": _running_extreme, "_cummin_helper": _running_extreme, "select_scatter": _select_scatter,
     "slice_backward": _slice_backward, "select_backward": _select_backward,
     "native_layer_norm": _layer_norm, "native_layer_norm_backward": _layer_norm_backward, "native_group_norm": _group_norm,
-    **dict.fromkeys(("native_batch_norm", "_native_batch_norm_legit", "_batch_norm_with_update"), _batch_norm),
+    "native_group_norm_backward": _group_norm_backward, "glu_backward": _glu_backward,
+    **dict.fromkeys(("native_batch_norm", "_native_batch_norm_legit", "_batch_norm_with_update", "_native_batch_norm_legit_no_training", "_batch_norm_no_update"), _batch_norm),
     **dict.fromkeys(("native_batch_norm_backward", "batch_norm_backward"), _batch_norm_backward),
     "_fused_rms_norm": _layer_norm,
     "_softmax_backward_data": _softmax_backward, "_log_softmax_backward_data": _softmax_backward,
