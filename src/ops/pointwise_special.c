@@ -147,6 +147,8 @@ carat_status carat_pointwise_addr(carat_frame *call)
         const int64_t size = self->shape[d], wanted = d == self->ndim - 1 ? row_shape[1] : column_shape[0];
         if (size != 1 && size != wanted) return carat_step_aside("shape");
     }
+    const carat_dtype dtype = carat_dtype_of(self);
+    if ((dtype == CARAT_f32 || dtype == CARAT_f64) && carat_numel(column) * carat_numel(row) > 16384) return carat_step_aside("large floats");
     bool integral = true;
     for (int i = 0; i < 3; ++i) integral &= carat_is_integral(carat_dtype_of(&call->args[i].tensor));
     carat_arg args[5];

@@ -34,6 +34,7 @@ typedef struct request {
     carat_dtype in, out; // what the kernel reads (the input's dtype, or that of a converted copy) and writes
     double p;
     int index;           // of the result
+    bool paired;         // one of two extremes: of these ATen has no such kernel
 } request;
 
 static carat_dtype dtype_arg(const carat_frame *call, int i)
@@ -120,7 +121,7 @@ static bool is_slower(const request *r)
 {
     const carat_tensor *in = r->space.in;
     const bool extreme = r->row == CARAT_REDUCE_amax || r->row == CARAT_REDUCE_amin;
-    if (!extreme || (r->in != CARAT_f32 && r->in != CARAT_f64)) return false;
+    if (!extreme || r->paired || (r->in != CARAT_f32 && r->in != CARAT_f64)) return false;
     if (carat_numel(in) > 4096) return true;
     for (int d = 0; d < in->ndim; ++d)
         if (in->strides[d] == 1 && in->shape[d] > 1) return !(r->space.dims >> d & 1);
@@ -192,6 +193,9 @@ static carat_status run_pair(carat_frame *call, request *r)
     r->space.keepdim = carat_int_arg(call, 2, 0);
     CARAT_TRY(carat_reduction_dims(call, 1, &r->space));
     CARAT_TRY(settle_dtypes(r, CARAT_DTYPE_NONE));
+    const bool everything = carat_reduction_count(&r->space) == carat_numel(r->space.in);
+    if (everything && carat_numel(r->space.in) > 4096 && carat_dtype_size(r->in) >= 4) return carat_step_aside("extremes of all elements");
+    r->paired = true;
     const carat_tensor *first = carat_output_given(call, 0), *second = carat_output_given(call, 1);
     if (first && second && carat_overlap_of(first, second) != CARAT_DISJOINT) return carat_step_aside("outputs overlap");
     for (int pass = 0; pass < 2; ++pass)

@@ -222,6 +222,16 @@ def _topk(m):
     return {"k": min(8, m.cols)}
 
 
+def _kthvalue(m):
+    return {"k": (m.cols + 1) // 2}
+
+
+def _weight_norm(m):
+    v, norms = m.matrix(), m.dense(m.rows, 1)
+    wide = norms.float() if m.dtype in (torch.bfloat16, torch.float16) else norms
+    return {"v": v, "g": norms, "dim": 0, "grad_w": m.dense(m.rows, m.cols), "saved_v": v, "saved_g": norms, "saved_norms": wide}
+
+
 def _convert(m):
     """Half types widen, everything else narrows: the two directions of mixed precision."""
     return {"dtype": torch.float32 if m.dtype in (torch.bfloat16, torch.float16) else torch.bfloat16}
@@ -337,7 +347,7 @@ RULES = {
     "_scaled_dot_product_flash_attention_for_cpu_backward": _attention_backward,
     "_fused_adamw": _fused_adam, "_fused_adam": _fused_adam,
     **{f"_foreach_{n}{i}.Tensor": _zero_dim_other for n in ("add", "mul", "div", "sub") for i in ("", "_")},
-    "cat": _cat, "stack": _cat, "topk": _topk, "_to_copy": _convert, "clone": _clone,
+    "cat": _cat, "stack": _cat, "topk": _topk, "kthvalue": _kthvalue, "_weight_norm_interface": _weight_norm, "_weight_norm_interface_backward": _weight_norm, "_to_copy": _convert, "clone": _clone,
     **dict.fromkeys(("zeros", "ones", "full", "eye", "rand", "randn", "new_full"), _sizes),
     **dict.fromkeys(("arange", "linspace", "logspace", "randperm"), _range),
     **dict.fromkeys(("arange.start_out", "arange.out", "linspace.out", "logspace.out", "randperm.out"), _range_out),
