@@ -63,6 +63,7 @@ WORD f64 k_copysign_f64(f64 x, f64 sign) { return __builtin_copysign(x, sign); }
 
 #include "math_f32.h"
 #include "math_f64.h"
+#include "math_gamma.h"
 
 // Overloads by type. A target with overloaded functions of its own replaces this block.
 #define MATH_PICK(x, name)     _Generic((x), f64: name##_f64, default: name##_f32)
