@@ -115,8 +115,9 @@ WORD f32 k_digamma_f32(f32 x)
     const f64 r = turns_mid(a), far = k_abs_f64(r), cosine = sin_of_turns_mid(0.5 - far);
     const f64 negative = positive + 1 / a + 0x1.921fb54442d18p+1 * cosine / sin_of_turns_mid(r);
     const f32 value = (f32)(x < 0 ? negative : positive);
-    const f32 edge = x == 0 ? k_copysign_f32(MATH_INF_F32, -x) : x == MATH_INF_F32 ? x : value;
-    return x < 0 && r == 0 ? MATH_NAN_F32 : x != x ? x : edge;
+    const f32 pole = x == 0 ? k_copysign_f32(MATH_INF_F32, -x) : value;
+    const f32 edge = a == MATH_INF_F64 ? (x < 0 ? MATH_NAN_F32 : x) : pole;
+    return (f32)(x < 0 ? (r == 0 ? MATH_NAN_F64 : edge) : edge);
 }
 
 // f32 only.
