@@ -7,6 +7,9 @@
 //   grad_x      = rstd * (g * weight - a / size - u * rstd^2 * b / size)
 //   grad_weight = sum over rows of g * u * rstd        grad_bias = sum over rows of g
 //
+// A weight norm scales a row by g / |x|, g being a number a row; its gradients are, with s = sum(grad * x),
+//   grad_x = g * (grad / |x| - x * s / |x|^3)        grad_g = s / |x|
+//
 // A group owns group_rows rows. Forward, it reads a row three times, from L1 but for the first: for the mean, for the
 // variance about that mean (no cancellation, as in E[x^2] - E[x]^2), for the result. Backward, twice: for the sums,
 // adding to the group's own partial grad_weight and grad_bias on the way, and for grad_x. Then `parameters` adds up
@@ -228,6 +231,33 @@ WORD void LOCAL_NAME(group_backward)(const norm_args *a, i64 row)
         const ACC w = weight ? LOADP(weight[c]) : 1;
         LOCAL_NAME(row_gradient)((T *)a->out + row * a->size + c * a->plane, g + c * a->plane, x + c * a->plane, (const P *)0,
                                  a->plane, mean, rstd * w, shift, slope);
+    }
+}
+
+// ---- weight norm
+
+WORD void LOCAL_NAME(weight)(const norm_args *a, i64 group)
+{
+    const i64 first = group * a->group_rows, last = first + a->group_rows < a->rows ? first + a->group_rows : a->rows;
+    for (i64 row = first; row < last; ++row) {
+        const T *const x = (const T *)a->x + row * a->size;
+        T *const out = (T *)a->out + row * a->size;
+        const ACC norm = k_sqrt(LOCAL_NAME(sum_of_squares)(x, a->size, 0)), scale = LOAD(((const T *)a->weight)[row]) / norm;
+        ((ACC *)a->norms)[row] = norm;
+        FOR_LANES(i, a->size) out[i] = STORE(LOAD(x[i]) * scale);
+    }
+}
+
+WORD void LOCAL_NAME(weight_backward)(const norm_args *a, i64 group)
+{
+    const i64 first = group * a->group_rows, last = first + a->group_rows < a->rows ? first + a->group_rows : a->rows;
+    for (i64 row = first; row < last; ++row) {
+        const T *const x = (const T *)a->x + row * a->size, *const g = (const T *)a->grad + row * a->size;
+        T *const out = (T *)a->out + row * a->size;
+        const ACC sum = LOCAL_NAME(sum_row)(g, x, (const P *)0, a->size, 0).b, inverse = 1 / ((const ACC *)a->norms)[row];
+        const ACC weight = LOAD(((const T *)a->weight)[row]), slope = inverse * inverse * inverse * sum;
+        ((T *)a->grad_weight)[row] = STORE(sum * inverse);
+        FOR_LANES(i, a->size) out[i] = STORE(weight * (inverse * LOAD(g[i]) - LOAD(x[i]) * slope));
     }
 }
 

@@ -13,6 +13,7 @@ typedef struct norm_args {
     const void *weight, *bias;
     void *out;                       // y, or the gradient of x
     void *mean, *rstd;               // a value a row: results of the forward pass, inputs of the backward pass
+    void *norms;                     // of a weight's rows, in the arithmetic type
     void *weight_sums, *bias_sums;   // partial sums, in the arithmetic type
     void *grad_weight, *grad_bias;
     i64 rows, size;                  // size: elements of a row

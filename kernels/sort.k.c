@@ -5,6 +5,7 @@
 // descend) and travels with its index: packed into 64 bits for keys of up to 32, side by side for 64. Rows of up to SHORT
 // elements are sorted by insertion, longer ones by least-significant-digit radix passes of 8 bits, without a branch on data;
 // a pass whose digit is the same everywhere is left out. Values are read again through the sorted indices.
+// To select one (kthvalue), digits are counted from the top, and of the row only those with the wanted digit are kept.
 // topk keeps `capacity` candidates: an element enters if it beats the worst of the last `kept`, which one comparison of a
 // whole block finds out, and the candidates are sorted and cut when they are full.
 // A group owns rows and two buffers. Cost: about 1.5 ns an element and pass (4 of them for f32); topk 0.3 ns an element.
@@ -13,6 +14,7 @@
 #include "sort_args.h"
 
 #define SHORT 48
+#define FEW_TO_SELECT 24
 #define BLOCK 64
 #define DIGITS 256
 #define PASSES (BITS / 8)
@@ -157,6 +159,33 @@ WORD void LOCAL_NAME(few)(const sort_args *a, const T *in, PAIR_T *pairs, WORD_T
     }
 }
 
+// Leaves the pair with `rank` others before it first. A digit at a time, from the top: whose digit counts say is the one
+// wanted stay, and rank is counted among them. Of equal keys, the first in the row has the lowest rank.
+WORD void LOCAL_NAME(select)(PAIR_T *pairs, i64 n, i64 rank)
+{
+    LOCAL(u32, counts, DIGITS);
+    if (n <= FEW_TO_SELECT) {
+        LOCAL_NAME(insertion)(pairs, n);
+        pairs[0] = pairs[rank];
+        return;
+    }
+    for (int pass = PASSES - 1; pass >= 0 && n > 1; --pass) {
+        SCALAR_LOOP for (int d = 0; d < DIGITS; ++d) counts[d] = 0;
+        SCALAR_LOOP for (i64 i = 0; i < n; ++i) ++counts[KEY(pairs[i]) >> 8 * pass & 0xff];
+        u32 digit = 0;
+        for (; rank >= counts[digit]; ++digit) rank -= counts[digit];
+        if (counts[digit] == n) continue;
+        i64 left = 0;
+        SCALAR_LOOP for (i64 i = 0; i < n; ++i) {
+            const PAIR_T p = pairs[i];
+            pairs[left] = p;
+            left += (KEY(p) >> 8 * pass & 0xff) == digit;
+        }
+        n = left;
+    }
+    pairs[0] = pairs[rank];
+}
+
 WORD i64 LOCAL_NAME(offset)(const sort_args *a, const sort_operand *operand, i64 row)
 {
     i64 offset = 0;
@@ -184,11 +213,13 @@ KERNEL(sort_args, a)
             const i64 step = a->in.step;
             if (step == 1) FOR_LANES(i, a->length) pairs[i] = (PAIR_T)PAIR(LOCAL_NAME(key)(in[i], inverted), i);
             else FOR_LANES(i, a->length) pairs[i] = (PAIR_T)PAIR(LOCAL_NAME(key)(in[i * step], inverted), i);
-            order = LOCAL_NAME(sorted)(pairs, other, a->length);
+            order = pairs;
+            if (a->select) LOCAL_NAME(select)(pairs, a->length, a->kept);
+            else order = LOCAL_NAME(sorted)(pairs, other, a->length);
         }
         T *const values = (T *)a->values.data + LOCAL_NAME(offset)(a, &a->values, row);
         i64 *const indices = (i64 *)a->indices.data + LOCAL_NAME(offset)(a, &a->indices, row);
-        SCALAR_LOOP for (i64 i = 0; i < a->kept; ++i) {
+        SCALAR_LOOP for (i64 i = 0; i < (a->select ? 1 : a->kept); ++i) {
             const i64 index = (i64)INDEX(order[i]);
             indices[i * a->indices.step] = index;
             values[i * a->values.step] = in[index * a->in.step];
@@ -196,6 +227,7 @@ KERNEL(sort_args, a)
     }
 }
 #undef SHORT
+#undef FEW_TO_SELECT
 #undef BLOCK
 #undef DIGITS
 #undef PASSES

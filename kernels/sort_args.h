@@ -19,6 +19,7 @@ typedef struct sort_args {
     i64 rank, rows, group_rows;
     i64 length, kept;                 // elements of a row, and how many of the sorted ones are wanted
     i64 descending;
+    i64 select;                       // 1: only the one with `kept` before it is wanted, counted from 0, in any order of equal ones
     i64 few;                          // 1: `kept` is small against `length`
     i64 capacity;                     // pairs that are sorted at a time; at least `length` to sort everything
     void *scratch;                    // 2 * capacity pairs for each group

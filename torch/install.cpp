@@ -26,10 +26,12 @@ bool has_formula(const c10::OperatorHandle& handle)
     return carat_op_find(backward.c_str()) != nullptr;
 }
 
-// A kernel at a backend key hides a composite kernel from autograd, and with it the gradient.
-bool loses_gradient(const c10::OperatorHandle& handle)
+// A kernel at a backend key hides a composite kernel from autograd, and with it the gradient; where PyTorch has a kernel at
+// that key itself (silu_backward), it is hidden already.
+bool loses_gradient(const c10::OperatorHandle& handle, c10::DispatchKey key)
 {
-    return handle.hasKernelForDispatchKey(c10::DispatchKey::CompositeImplicitAutograd) && !has_formula(handle);
+    return handle.hasKernelForDispatchKey(c10::DispatchKey::CompositeImplicitAutograd) && !handle.hasKernelForDispatchKey(key)
+        && !has_formula(handle);
 }
 
 // SafeKernelFunction only calls boxed, which costs a typed functor 60 ns each time it steps aside. An explicit
@@ -45,7 +47,7 @@ const char* examine(const Entry& entry, c10::DispatchKey key, std::optional<c10:
 {
     handle = c10::Dispatcher::singleton().findSchema(operator_name(carat_op_name(entry.op)));
     if (!handle.has_value()) return "this PyTorch has no such operator";
-    if (loses_gradient(*handle)) return "composite: would lose its gradient";
+    if (loses_gradient(*handle, key)) return "composite: would lose its gradient";
     if (!handle->hasComputedKernelForDispatchKey(key)) return "PyTorch has no kernel to step aside to";
     return plan_schema(handle->schema(), plan);
 }

@@ -119,6 +119,18 @@ WORD f64 k_gelu_derivative_f64(f64 x)
     const f64 cdf = 0.5 * (1.0 + k_erf_f64(x * 0.70710678118654752440));
     return cdf + x * 0.39894228040143267794 * k_exp_f64(-0.5 * x * x);
 }
+// sigmoid(x) * sigmoid(-x), without the cancellation of 1 - sigmoid(x).
+WORD f32 k_sigmoid_derivative_f32(f32 x)
+{
+    const f32 e = k_exp_f32(-k_abs_f32(x));
+    return e / ((1.0f + e) * (1.0f + e));
+}
+WORD f64 k_sigmoid_derivative_f64(f64 x)
+{
+    const f64 e = k_exp_f64(-k_abs_f64(x));
+    return e / ((1.0 + e) * (1.0 + e));
+}
+#define k_sigmoid_derivative(x) _Generic((x), f64: k_sigmoid_derivative_f64, default: k_sigmoid_derivative_f32)(x)
 #define k_gelu_tanh(x) _Generic((x), f64: k_gelu_tanh_f64, default: k_gelu_tanh_f32)(x)
 #define k_gelu_tanh_derivative(x) _Generic((x), f64: k_gelu_tanh_derivative_f64, default: k_gelu_tanh_derivative_f32)(x)
 #define k_gelu_derivative(x) _Generic((x), f64: k_gelu_derivative_f64, default: k_gelu_derivative_f32)(x)

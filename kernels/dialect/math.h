@@ -14,6 +14,7 @@
 //     acosh 0.5 2.2       atanh 0.5 1.9       sin 1.6 0.8         cos 1.6 0.8         tan 0.5 2.0
 //     asin 1.2 1.2        acos 1.2 1.2        atan 1.4 1.8        erf 1.2 1.2         erfc 0.5 3.6
 //     atan2 1.5 1.5       hypot 0.5 1.2       pow 0.5 1.2         fmod 0 0
+//     lgamma 0.7          digamma 0.5 (f32 only)
 //
 // gcc needs -fno-tree-loop-distribute-patterns, or it copies a vector's array through the stack by memcpy (10 times the cost
 // of a cheap kernel), and --param max-completely-peel-times=4, or it unrolls a VEC loop of 16 or less before it could
@@ -63,6 +64,7 @@ WORD f64 k_copysign_f64(f64 x, f64 sign) { return __builtin_copysign(x, sign); }
 
 #include "math_f32.h"
 #include "math_f64.h"
+#include "math_gamma.h"
 
 // Overloads by type. A target with overloaded functions of its own replaces this block.
 #define MATH_PICK(x, name)     _Generic((x), f64: name##_f64, default: name##_f32)

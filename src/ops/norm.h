@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The norm family's parts: what its operators share (norm.c), layer norm (norm_layer.c), group norm (norm_group.c).
+// The norm family's parts: what its operators share (norm.c), layer norm (norm_layer.c), group norm (norm_group.c), weight
+// norm (norm_weight.c).
 #ifndef CARAT_OPS_NORM_H
 #define CARAT_OPS_NORM_H
 
@@ -9,7 +10,8 @@
 
 // Kernels: which function of kernels/norm.k.c.
 typedef enum carat_norm_part {
-#define CARAT_NORM_PARTS(PART) PART(layer) PART(layer_backward) PART(group_forward) PART(group_backward) PART(parameters)
+#define CARAT_NORM_PARTS(PART) \
+    PART(layer) PART(layer_backward) PART(group_forward) PART(group_backward) PART(parameters) PART(weight) PART(weight_backward)
 #define PART(name) CARAT_NORM_##name,
     CARAT_NORM_PARTS(PART)
 #undef PART
@@ -36,6 +38,8 @@ carat_status carat_norm_run_layer(carat_frame *call);
 carat_status carat_norm_run_layer_backward(carat_frame *call);
 carat_status carat_norm_run_group(carat_frame *call);
 carat_status carat_norm_run_group_backward(carat_frame *call);
+carat_status carat_norm_run_weight(carat_frame *call);
+carat_status carat_norm_run_weight_backward(carat_frame *call);
 
 // Which of a backward call's results are asked for (its output_mask).
 static inline bool carat_norm_wants(const carat_frame *call, int mask, int i)

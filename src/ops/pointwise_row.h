@@ -44,6 +44,8 @@ carat_status carat_pointwise_no_bool(carat_frame *call);
 carat_status carat_pointwise_clamp(carat_frame *call);
 carat_status carat_pointwise_same_dtype(carat_frame *call);
 carat_status carat_pointwise_pow_number(carat_frame *call);
+carat_status carat_pointwise_pow_of_number(carat_frame *call);
+carat_status carat_pointwise_addr(carat_frame *call);
 carat_status carat_pointwise_nan_to_num(carat_frame *call);
 carat_status carat_pointwise_bitwise_not(carat_frame *call);
 carat_status carat_pointwise_gelu(carat_frame *call);
@@ -52,6 +54,7 @@ carat_status carat_pointwise_elu_backward(carat_frame *call);
 carat_status carat_pointwise_celu(carat_frame *call);
 carat_status carat_pointwise_log_sigmoid(carat_frame *call);
 carat_status carat_pointwise_glu(carat_frame *call);
+carat_status carat_pointwise_glu_backward(carat_frame *call);
 
 static inline bool carat_pointwise_is_mask(const carat_pointwise_row *row, int j)
 {

@@ -121,6 +121,51 @@ carat_status carat_pointwise_pow_number(carat_frame *call)
     return carat_pointwise_run_row(call, CARAT_POINTWISE_pow);
 }
 
+carat_status carat_pointwise_pow_of_number(carat_frame *call)
+{
+    carat_scalar base;
+    const carat_tensor *exponent = carat_tensor_arg(call, 1);
+    if (!exponent || !carat_pointwise_number(&call->args[0], &base)) return carat_step_aside("base is no number");
+    if (base.kind == CARAT_SCALAR_COMPLEX) return carat_step_aside("complex base");
+    const double b = base.kind <= CARAT_SCALAR_INT ? (double)base.i : base.re;
+    if (b != 2 || !carat_is_float(carat_dtype_of(exponent))) return own_row(call);
+    carat_frame one = *call;
+    one.args = &call->args[1];
+    one.nargs = 1;
+    return carat_pointwise_run_row(&one, CARAT_POINTWISE_exp2);
+}
+
+// The vectors become a column and a row; numbers beside integers must be integers.
+carat_status carat_pointwise_addr(carat_frame *call)
+{
+    const carat_tensor *self = carat_tensor_arg(call, 0), *column = carat_tensor_arg(call, 1), *row = carat_tensor_arg(call, 2);
+    if (!self || !column || !row || call->nargs < 5) return carat_step_aside("argument kind");
+    if (column->ndim != 1 || row->ndim != 1 || self->ndim > 2) return carat_step_aside("not vectors");
+    int64_t column_shape[2] = { column->shape[0], 1 }, column_strides[2] = { column->strides[0], 1 };
+    int64_t row_shape[2] = { 1, row->shape[0] }, row_strides[2] = { 1, row->strides[0] };
+    for (int d = 0; d < self->ndim; ++d) {
+        const int64_t size = self->shape[d], wanted = d == self->ndim - 1 ? row_shape[1] : column_shape[0];
+        if (size != 1 && size != wanted) return carat_step_aside("shape");
+    }
+    const carat_dtype dtype = carat_dtype_of(self);
+    if ((dtype == CARAT_f32 || dtype == CARAT_f64) && carat_numel(column) * carat_numel(row) > 16384) return carat_step_aside("large floats");
+    bool integral = true;
+    for (int i = 0; i < 3; ++i) integral &= carat_is_integral(carat_dtype_of(&call->args[i].tensor));
+    carat_arg args[5];
+    memcpy(args, call->args, sizeof args);
+    for (int i = 3; i < 5; ++i)
+        if (args[i].kind != CARAT_ARG_SCALAR || args[i].scalar.kind == CARAT_SCALAR_BOOL || (integral && args[i].scalar.kind != CARAT_SCALAR_INT))
+            return carat_step_aside("scalar's kind");
+    args[1].tensor.ndim = args[2].tensor.ndim = 2;
+    args[1].tensor.shape = column_shape;
+    args[1].tensor.strides = column_strides;
+    args[2].tensor.shape = row_shape;
+    args[2].tensor.strides = row_strides;
+    carat_frame product = *call;
+    product.args = args;
+    return own_row(&product);
+}
+
 // The defaults are the dtype's own: 0 for NaN, the largest finite values for the infinities.
 carat_status carat_pointwise_nan_to_num(carat_frame *call)
 {
@@ -197,20 +242,61 @@ carat_status carat_pointwise_log_sigmoid(carat_frame *call)
     return carat_pointwise_launch(call, &launch);
 }
 
+// The two halves of a tensor along a dimension.
+static void split(const carat_tensor *whole, int dim, int64_t *shape, carat_tensor halves[2])
+{
+    memcpy(shape, whole->shape, sizeof *shape * (size_t)whole->ndim);
+    shape[dim] /= 2;
+    halves[0] = halves[1] = *whole;
+    halves[0].shape = halves[1].shape = shape;
+    halves[1].byte_offset += (uint64_t)(shape[dim] * whole->strides[dim]) * carat_dtype_size(carat_dtype_of(whole));
+}
+
+static carat_status find_halves(const carat_tensor *self, int64_t dim, int *at)
+{
+    *at = self ? carat_wrap_dim(dim, self->ndim) : -1;
+    return *at < 0 || self->ndim == 0 || self->shape[*at] % 2 ? carat_step_aside("dim can't be halved") : CARAT_OK;
+}
+
 // The two halves of self along dim are the operands.
 carat_status carat_pointwise_glu(carat_frame *call)
 {
     const carat_tensor *self = carat_tensor_arg(call, 0);
-    const int dim = self ? carat_wrap_dim(carat_int_arg(call, 1, -1), self->ndim) : -1;
-    if (dim < 0 || self->ndim == 0 || self->shape[dim] % 2) return carat_step_aside("dim can't be halved");
+    int dim;
     int64_t shape[CARAT_MAX_DIMS];
-    memcpy(shape, self->shape, sizeof *shape * (size_t)self->ndim);
-    shape[dim] /= 2;
-    carat_arg halves[2] = { call->args[0], call->args[0] };
-    halves[0].tensor.shape = halves[1].tensor.shape = shape;
-    halves[1].tensor.byte_offset += (uint64_t)(shape[dim] * self->strides[dim]) * carat_dtype_size(carat_dtype_of(self));
-    carat_frame split = *call;
-    split.args = halves;
-    split.nargs = 2;
-    return own_row(&split);
+    carat_tensor halves[2];
+    CARAT_TRY(find_halves(self, carat_int_arg(call, 1, -1), &dim));
+    split(self, dim, shape, halves);
+    carat_arg args[2] = { call->args[0], call->args[0] };
+    for (int i = 0; i < 2; ++i) args[i].tensor = halves[i];
+    carat_frame gated = *call;
+    gated.args = args;
+    gated.nargs = 2;
+    return own_row(&gated);
+}
+
+// (grad_output, self, dim): of self's halves a and b, the gradients of a * sigmoid(b), side by side.
+carat_status carat_pointwise_glu_backward(carat_frame *call)
+{
+    const carat_tensor *g = carat_tensor_arg(call, 0), *self = carat_tensor_arg(call, 1);
+    int dim;
+    int64_t shape[CARAT_MAX_DIMS], same[CARAT_MAX_DIMS];
+    carat_tensor in[2], to[2];
+    CARAT_TRY(find_halves(self, carat_int_arg(call, 2, -1), &dim));
+    split(self, dim, shape, in);
+    const carat_dtype dtype = carat_dtype_of(self);
+    if (!g || !carat_is_float(dtype) || carat_dtype_of(g) != dtype || !carat_same_shape(g, &in[0])) return carat_step_aside("gradient of another kind");
+    if (self->ndim > CARAT_POINTWISE_RANK || carat_numel(self) == 0) return carat_step_aside("rank");
+    const carat_tensor *given = carat_output_given(call, 0);
+    if (given && (carat_overlap_of(given, g) != CARAT_DISJOINT || carat_overlap_of(given, self) != CARAT_DISJOINT))
+        return carat_step_aside("output overlaps an input");
+    carat_pointwise first = { .row = CARAT_POINTWISE_glu, .compute = carat_compute_dtype(dtype), .out = &to[0], .in = { g, &in[1] } };
+    carat_pointwise second = { .row = CARAT_POINTWISE_glu_backward, .compute = first.compute, .out = &to[1], .in = { g, &in[0], &in[1] } };
+    CARAT_TRY(carat_pointwise_check(call, &first, dtype));
+    CARAT_TRY(carat_pointwise_check(call, &second, dtype));
+    carat_output out;
+    CARAT_TRY(carat_output_make(call, 0, dtype, self->ndim, self->shape, NULL, &out));
+    split(&out.view, dim, same, to);
+    CARAT_TRY(carat_pointwise_launch(call, &first));
+    return carat_pointwise_launch(call, &second);
 }

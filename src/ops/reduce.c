@@ -34,6 +34,7 @@ typedef struct request {
     carat_dtype in, out; // what the kernel reads (the input's dtype, or that of a converted copy) and writes
     double p;
     int index;           // of the result
+    bool paired;         // one of two extremes: of these ATen has no such kernel
 } request;
 
 static carat_dtype dtype_arg(const carat_frame *call, int i)
@@ -120,7 +121,7 @@ static bool is_slower(const request *r)
 {
     const carat_tensor *in = r->space.in;
     const bool extreme = r->row == CARAT_REDUCE_amax || r->row == CARAT_REDUCE_amin;
-    if (!extreme || (r->in != CARAT_f32 && r->in != CARAT_f64)) return false;
+    if (!extreme || r->paired || (r->in != CARAT_f32 && r->in != CARAT_f64)) return false;
     if (carat_numel(in) > 4096) return true;
     for (int d = 0; d < in->ndim; ++d)
         if (in->strides[d] == 1 && in->shape[d] > 1) return !(r->space.dims >> d & 1);
@@ -185,6 +186,44 @@ static carat_status run_foreach(carat_frame *call)
     return CARAT_OK;
 }
 
+// (self, dim, keepdim), one dimension or all. Both results are checked before the first one is made.
+static carat_status run_pair(carat_frame *call, request *r)
+{
+    if (call->nargs < 3) return carat_step_aside("argument kind");
+    r->space.keepdim = carat_int_arg(call, 2, 0);
+    CARAT_TRY(carat_reduction_dims(call, 1, &r->space));
+    CARAT_TRY(settle_dtypes(r, CARAT_DTYPE_NONE));
+    const bool everything = carat_reduction_count(&r->space) == carat_numel(r->space.in);
+    if (everything && carat_numel(r->space.in) > 4096 && carat_dtype_size(r->in) >= 4) return carat_step_aside("extremes of all elements");
+    r->paired = true;
+    const carat_tensor *first = carat_output_given(call, 0), *second = carat_output_given(call, 1);
+    if (first && second && carat_overlap_of(first, second) != CARAT_DISJOINT) return carat_step_aside("outputs overlap");
+    for (int pass = 0; pass < 2; ++pass)
+        for (r->index = 0; r->index < 2; ++r->index) {
+            r->row = r->index ? CARAT_REDUCE_amax : CARAT_REDUCE_amin;
+            CARAT_TRY(pass == 0 ? check(call, r) : run_request(call, r));
+        }
+    return CARAT_OK;
+}
+
+// The diagonal of a matrix is a vector with a stride of its own.
+static carat_status run_diagonal(carat_frame *call, request *r)
+{
+    const carat_tensor *matrix = r->space.in;
+    if (matrix->ndim != 2) return carat_step_aside("not a matrix");
+    int64_t shape[1] = { matrix->shape[matrix->shape[1] < matrix->shape[0]] }, strides[1] = { matrix->strides[0] + matrix->strides[1] };
+    carat_tensor diagonal = *matrix;
+    diagonal.ndim = 1;
+    diagonal.shape = shape;
+    diagonal.strides = strides;
+    r->space.in = &diagonal;
+    r->space.dims = 1;
+    r->row = CARAT_REDUCE_sum;
+    CARAT_TRY(settle_dtypes(r, CARAT_DTYPE_NONE));
+    CARAT_TRY(check(call, r));
+    return run_request(call, r);
+}
+
 static carat_status run(carat_frame *call)
 {
     request r = { .row = (carat_reduce_id)call->op->row_index };
@@ -193,6 +232,8 @@ static carat_status run(carat_frame *call)
     if (row->form == FOREACH) return run_foreach(call);
     r.space.in = carat_tensor_arg(call, 0);
     if (!r.space.in) return carat_step_aside("argument kind");
+    if (row->form == PAIR) return run_pair(call, &r);
+    if (row->form == DIAGONAL) return run_diagonal(call, &r);
     if (row->form == NORM) {
         if (call->nargs < 5) return carat_step_aside("argument kind");
         CARAT_TRY(read_order(call, 1, &r.p));

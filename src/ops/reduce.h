@@ -19,9 +19,9 @@ typedef struct carat_reduce_row {
     const char *identity, *map, *combine, *finish;
 } carat_reduce_row;
 
-enum { DIMS, COUNTED, NORM, FOREACH };                // form
-enum { TOTAL, FLOATING, SAME_DTYPE, TRUTH, COUNT };   // result
-enum { SUMS, PLAIN, TALLY };                          // accumulate
+enum { DIMS, COUNTED, NORM, FOREACH, PAIR, DIAGONAL }; // form
+enum { TOTAL, FLOATING, SAME_DTYPE, TRUTH, COUNT };    // result
+enum { SUMS, PLAIN, TALLY };                           // accumulate
 
 const carat_reduce_row *carat_reduce_row_at(int index);
 

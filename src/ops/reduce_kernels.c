@@ -79,7 +79,7 @@ void carat_reduce_describe(const carat_key *key, const carat_target *target, car
 static void emit_row(int index, void (*emit)(void *arg, const carat_key *key), void *arg)
 {
     const carat_reduce_row *row = carat_reduce_row_at(index);
-    if (row->form == FOREACH) return;
+    if (row->form >= FOREACH) return; // run by other rows' kernels
     for (carat_dtype in = 0; in < CARAT_DTYPE_COUNT; ++in) {
         if (!carat_dtype_in(in, row->base.dtypes)) continue;
         carat_dtype out = in;

@@ -20,6 +20,8 @@ typedef struct ordering {
     int dim;
     int64_t kept;
     bool descending;
+    bool select; // one only: that with `kept` before it
+    bool keepdim;
 } ordering;
 
 static int key_bits(carat_dtype dtype)
@@ -32,13 +34,14 @@ static size_t pair_bytes(carat_dtype dtype)
     return key_bits(dtype) == 64 ? 16 : 8;
 }
 
-static void fill_operand(sort_operand *operand, const carat_tensor *tensor, int dim)
+// A result may lack the dimension.
+static void fill_operand(sort_operand *operand, const carat_tensor *tensor, int dim, bool lacks_dim)
 {
     int at = 0;
     operand->data = carat_data(tensor);
-    operand->step = tensor->shape[dim] == 1 ? 1 : tensor->strides[dim];
+    operand->step = lacks_dim || tensor->shape[dim] == 1 ? 1 : tensor->strides[dim];
     for (int d = tensor->ndim; d-- > 0;)
-        if (d != dim && tensor->shape[d] != 1) operand->stride[at++] = tensor->strides[d];
+        if ((lacks_dim || d != dim) && tensor->shape[d] != 1) operand->stride[at++] = tensor->strides[d];
 }
 
 static int outer_rank(const ordering *o)
@@ -51,17 +54,18 @@ static int outer_rank(const ordering *o)
 static carat_status launch(const carat_frame *call, const ordering *o, const carat_tensor *values, const carat_tensor *indices)
 {
     const carat_dtype dtype = carat_dtype_of(o->self);
-    sort_args a = { .length = o->self->shape[o->dim], .kept = o->kept, .descending = o->descending, .rank = outer_rank(o), .rows = 1 };
-    fill_operand(&a.in, o->self, o->dim);
-    fill_operand(&a.values, values, o->dim);
-    fill_operand(&a.indices, indices, o->dim);
+    sort_args a = { .length = o->self->shape[o->dim], .kept = o->kept, .descending = o->descending, .select = o->select, .rank = outer_rank(o), .rows = 1 };
+    const bool lacks_dim = o->select && !o->keepdim;
+    fill_operand(&a.in, o->self, o->dim, false);
+    fill_operand(&a.values, values, o->dim, lacks_dim);
+    fill_operand(&a.indices, indices, o->dim, lacks_dim);
     for (int d = o->self->ndim, at = 0; d-- > 0;) {
         if (d == o->dim || o->self->shape[d] == 1) continue;
         a.size[at++] = o->self->shape[d];
         a.rows *= o->self->shape[d];
     }
-    a.few = a.kept <= FEW && 2 * a.kept <= a.length;
-    a.capacity = 2 * a.kept + EXTRA_CANDIDATES < a.length ? 2 * a.kept + EXTRA_CANDIDATES : a.length;
+    a.few = !a.select && a.kept <= FEW && 2 * a.kept <= a.length;
+    a.capacity = !a.select && 2 * a.kept + EXTRA_CANDIDATES < a.length ? 2 * a.kept + EXTRA_CANDIDATES : a.length;
     a.group_rows = (a.rows + MOST_GROUPS - 1) / MOST_GROUPS;
     const int64_t groups = (a.rows + a.group_rows - 1) / a.group_rows, work = a.group_rows * a.length;
     a.scratch = carat_alloc((size_t)(groups * 2 * a.capacity) * pair_bytes(dtype));
@@ -73,20 +77,29 @@ static carat_status launch(const carat_frame *call, const ordering *o, const car
     return status;
 }
 
+static int result_shape(const ordering *o, int64_t *shape)
+{
+    int ndim = 0;
+    for (int d = 0; d < o->self->ndim; ++d) {
+        if (d != o->dim) shape[ndim++] = o->self->shape[d];
+        else if (!o->select || o->keepdim) shape[ndim++] = o->select ? 1 : o->kept;
+    }
+    return ndim;
+}
+
 static carat_status run_ordering(carat_frame *call, const ordering *o, const int64_t *strides)
 {
     int64_t shape[CARAT_MAX_DIMS];
     carat_output values, indices;
     if (carat_numel(o->self) == 0 || o->self->shape[o->dim] > INT32_MAX) return carat_step_aside("size");
     if (outer_rank(o) > SORT_RANK) return carat_step_aside("rank");
-    memcpy(shape, o->self->shape, sizeof *shape * (size_t)o->self->ndim);
-    shape[o->dim] = o->kept;
-    CARAT_TRY(carat_output_check(call, 0, carat_dtype_of(o->self), o->self->ndim, shape));
-    CARAT_TRY(carat_output_check(call, 1, CARAT_i64, o->self->ndim, shape));
+    const int ndim = result_shape(o, shape);
+    CARAT_TRY(carat_output_check(call, 0, carat_dtype_of(o->self), ndim, shape));
+    CARAT_TRY(carat_output_check(call, 1, CARAT_i64, ndim, shape));
     for (int i = 0; i < call->nouts; ++i)
         if (carat_overlap_of(&call->outs[i], o->self) != CARAT_DISJOINT) return carat_step_aside("output overlaps an input");
-    CARAT_TRY(carat_output_make(call, 0, carat_dtype_of(o->self), o->self->ndim, shape, strides, &values));
-    CARAT_TRY(carat_output_make(call, 1, CARAT_i64, o->self->ndim, shape, strides, &indices));
+    CARAT_TRY(carat_output_make(call, 0, carat_dtype_of(o->self), ndim, shape, strides, &values));
+    CARAT_TRY(carat_output_make(call, 1, CARAT_i64, ndim, shape, strides, &indices));
     return launch(call, o, &values.view, &indices.view);
 }
 
@@ -113,6 +126,17 @@ static carat_status run_topk(carat_frame *call)
                          .descending = carat_int_arg(call, 3, 1) };
     if (o.dim < 0 || o.kept < 1 || o.kept > self->shape[o.dim]) return carat_step_aside("k");
     if (o.kept > FEW && self->shape[o.dim] <= SHORT_ROW && self->shape[o.dim] > SHORT_ROW / 4) return carat_step_aside("short rows");
+    return run_ordering(call, &o, NULL);
+}
+
+// self, k, dim, keepdim
+static carat_status run_kthvalue(carat_frame *call)
+{
+    const carat_tensor *self = carat_tensor_arg(call, 0);
+    if (!self || self->ndim == 0 || !carat_dtype_in(carat_dtype_of(self), CARAT_FLOATS)) return carat_step_aside("arguments");
+    const ordering o = { .self = self, .dim = carat_wrap_dim(carat_int_arg(call, 2, -1), self->ndim), .kept = carat_int_arg(call, 1, 0) - 1,
+                         .select = true, .keepdim = carat_int_arg(call, 3, 0) };
+    if (o.dim < 0 || o.kept < 0 || o.kept >= self->shape[o.dim]) return carat_step_aside("k");
     return run_ordering(call, &o, NULL);
 }
 

@@ -106,6 +106,25 @@ def _out_forms():
     torch.nn.functional.group_norm(planes, 2, weight, bias).square().sum().backward()
 
 
+def _norms():
+    """In training with enough elements a channel, and the forms that no functional one calls."""
+    aten, x = torch.ops.aten, torch.linspace(-2, 3, 4 * 3 * 20).reshape(4, 3, 20).cos()
+    ones, zeros = torch.ones(3), torch.zeros(3)
+    for training in (True, False):
+        statistics = zeros.clone(), ones.clone()
+        for op in (aten.native_batch_norm, aten._native_batch_norm_legit):
+            result = op(x, ones, zeros, *statistics, training, 0.1, 1e-5)
+        for op in (aten.native_batch_norm_backward, aten.batch_norm_backward):
+            rest = (torch.empty(0, dtype=torch.uint8),) if op is aten.batch_norm_backward else ()
+            op(x, x, ones, *statistics, *result[1:], training, 1e-5, [True] * 3, *rest)
+    weight, norms = aten._weight_norm_interface(x, x[:, :1, :1].exp(), 0)
+    aten._weight_norm_interface_backward(weight, x, x[:, :1, :1].exp(), norms, 0)
+    aten._native_batch_norm_legit.no_stats(x, ones, zeros, True, 0.1, 1e-5)
+    for op in (aten._native_batch_norm_legit_no_training, aten._batch_norm_no_update):
+        op(x, ones, zeros, zeros.clone(), ones.clone(), 0.1, 1e-5)
+    aten._batch_norm_with_update(x, ones, zeros, zeros.clone(), ones.clone(), 0.1, 1e-5)
+
+
 def _random():
     """Enough elements for Carat to draw them."""
     x = torch.empty(20, 30)
@@ -140,7 +159,7 @@ def calls():
     with carat.use(only=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with recorder:
-            _optimizers(), _numbers(), _out_forms(), _random()
+            _optimizers(), _numbers(), _out_forms(), _norms(), _random()
         recorder.every = False
         for op, dtype in samples.pairs(samples.FAST):
             _record_samples(recorder, op, dtype)

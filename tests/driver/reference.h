@@ -11,6 +11,17 @@
 #define K_INFINITY INFINITY
 
 static inline double ref_sigmoid(double x) { return x >= 0 ? 1 / (1 + exp(-x)) : exp(x) / (1 + exp(x)); }
+// By its recurrence, the reflection, and the asymptotic series.
+static inline double ref_digamma(double x)
+{
+    if (isnan(x) || x == -INFINITY || (x < 0 && x == floor(x))) return NAN;
+    if (x == 0) return copysign(INFINITY, -x);
+    if (x < 0) return ref_digamma(1 - x) - 3.14159265358979323846 / tan(3.14159265358979323846 * (x - round(x)));
+    double steps = 0;
+    for (; x < 12; x += 1) steps += 1 / x;
+    const double z = 1 / (x * x);
+    return log(x) - 0.5 / x - z * (1 / 12.0 - z * (1 / 120.0 - z * (1 / 252.0 - z * (1 / 240.0 - z / 132)))) - steps;
+}
 static inline double ref_remainder(double x, double y)
 {
     const double r = fmod(x, y);
@@ -61,12 +72,15 @@ static inline double ref_gelu_tanh_slope(double x)
 #define k_atanh(x) atanh(x)
 #define k_erf(x) erf(x)
 #define k_erfc(x) erfc(x)
+#define k_lgamma(x) lgamma(x)
+#define k_digamma(x) ref_digamma(x)
 #define k_pow(x, y) pow(x, y)
 #define k_floor(x) floor(x)
 #define k_ceil(x) ceil(x)
 #define k_trunc(x) trunc(x)
 #define k_rint(x) nearbyint(x)
 #define k_sigmoid(x) ref_sigmoid(x)
+#define k_sigmoid_derivative(x) (ref_sigmoid(x) * ref_sigmoid(-(x)))
 #define k_maximum(x, y) ref_maximum(x, y)
 #define k_minimum(x, y) ref_minimum(x, y)
 #define k_fmod(x, y) fmod(x, y)

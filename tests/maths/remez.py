@@ -11,7 +11,7 @@ rounding, so that the rounding of a leading coefficient is made good by the othe
 """
 import sys
 from mpmath import (mp, mpf, cos, sin, pi, exp, expm1, log, log1p, sqrt, asin, atan, sinh, tanh, erf, erfc, tan, matrix,
-                    lu_solve, frexp, nint)
+                    lu_solve, frexp, nint, loggamma, digamma)
 
 mp.dps = 60
 LN2 = log(mpf(2))
@@ -185,6 +185,30 @@ def erfcx_fit(a, lo, hi, degree, bits):
     return fit(g, t_of(lo), t_of(hi), degree, bits, lambda t: 1 / g(t), round_first=2)
 
 
+def gamma_near_fit(degree, bits):
+    """lgamma(2 + t) / (t (1 + t)), between whose zeros and beyond."""
+    g = lambda t: loggamma(2 + t) / (t * (1 + t))
+    return fit(g, -1, 1, degree, bits, lambda t: 1 / g(t), round_first=0)
+
+
+def stirling_fit(degree, bits):
+    """a (lgamma(a) - (a - 1/2) log(a) + a - log(2 pi) / 2) in z = 1 / a^2, a >= 3."""
+    g = lambda a: a * (loggamma(a) - (a - mpf(1) / 2) * log(a) + a - log(2 * pi) / 2)
+    return fit(lambda z: g(1 / sqrt(z)), mpf(10)**-6, mpf(1) / 9, degree, bits, lambda z: sqrt(z), round_first=0)
+
+
+def digamma_fit(degree, bits):
+    """a^2 (log(a) - 1 / (2 a) - digamma(a)) in z = 1 / a^2, a >= 3."""
+    g = lambda a: a * a * (log(a) - 1 / (2 * a) - digamma(a))
+    return fit(lambda z: g(1 / sqrt(z)), mpf(10)**-6, mpf(1) / 9, degree, bits, lambda z: z, round_first=0)
+
+
+def sin_of_turns_fit(degree, bits):
+    """sin(pi r) / r in r^2, half a turn."""
+    g = lambda r: sin(pi * r) / r
+    return fit(on_square(g), mpf(10)**-10, mpf("0.2501"), degree, bits, lambda z: 1 / g(sqrt(z)), round_first=0)
+
+
 T8 = tan(pi / 8) * mpf("1.0001")
 FITS = {
     "exp_f32": lambda: (exp_fit(3, 24), 24),
@@ -212,6 +236,10 @@ FITS = {
     "erf_large_f64": lambda: (erf_large_fit(1, 6, 20, 53), 53),
     "erf_large_f32": lambda: (erf_large_fit(1, 4, 6, 24), 24),
     "erf_small_f64": lambda: (erf_small_fit(1, 12, 53), 53),
+    "gamma_near_mid": lambda: (gamma_near_fit(20, 53), 53),
+    "stirling_mid": lambda: (stirling_fit(8, 53), 53),
+    "digamma_mid": lambda: (digamma_fit(8, 53), 53),
+    "sin_of_turns_mid": lambda: (sin_of_turns_fit(7, 53), 53),
     "erfcx_mid": lambda: (erfcx_fit(4, 0, 10.2, 12, 53), 53),
     "erfcx_f64": lambda: (erfcx_fit(4, 0, 28, 24, 53), 53),
 }

@@ -145,3 +145,20 @@ def test_threads_do_not_change_results():
     finally:
         torch.set_num_threads(before)
     assert all(torch.equal(a, b) for a, b in zip(*results))
+
+
+@pytest.mark.parametrize("dtype", [d for d, p in KINDS if d == p], ids=str)
+@pytest.mark.parametrize("shape", [(3, 5), (64, 300), (8, 4, 3, 3), (1, 9000)], ids=str)
+def test_weight_norm(shape, dtype):
+    v, g, grad = make(shape, dtype, 0.5), make((shape[0], *[1] * (len(shape) - 1)), dtype, 2), make(shape, dtype)
+    check("_weight_norm_interface", aten._weight_norm_interface, (v, g, 0), (v.double(), g.double(), 0), dtype)
+    norms = aten._weight_norm_interface(v, g, 0)[1]
+    args = (grad, v, g, norms, 0)
+    check("_weight_norm_interface_backward", aten._weight_norm_interface_backward, args, doubled(args), dtype)
+
+
+def test_weight_norm_of_columns_is_atens():
+    before = calls("_weight_norm_interface")
+    with carat.use():
+        aten._weight_norm_interface(torch.randn(4, 6), torch.randn(1, 6), 1)
+    assert calls("_weight_norm_interface") == before

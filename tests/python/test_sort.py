@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""sort and topk against ATen. Equal elements: sort is compared in its stable form, topk by values."""
+"""sort, topk and kthvalue against ATen. Equal elements: sort is compared in its stable form, the others by values."""
+
+import itertools
 
 import pytest
 import torch
@@ -63,3 +65,20 @@ def test_autograd():
                 (function(x) * torch.arange(function(x).numel()).view_as(function(x))).sum().backward()
             gradients.append(x.grad)
         torch.testing.assert_close(*gradients)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("shape", [(1,), (300,), (7, 50), (6, 24, 30)], ids=str)
+def test_kthvalue(shape, dtype):
+    x = torch.randn(shape).mul(20).to(dtype)
+    x.view(-1)[::17], x.view(-1)[-1] = float("nan"), float("inf")
+    for dim, keepdim in itertools.product(range(len(shape)), (True, False)):
+        for k in {1, (shape[dim] + 1) // 2, shape[dim]}:
+            want = torch.ops.aten.kthvalue(x, k, dim, keepdim)
+            with carat.use(only=["kthvalue"]):
+                got = torch.ops.aten.kthvalue(x, k, dim, keepdim)
+            for g, w in zip(got, want):
+                assert g.dtype == w.dtype and g.stride() == w.stride()
+            torch.testing.assert_close(got[0], want[0], rtol=0, atol=0, equal_nan=True)
+            at = x.gather(dim, got[1] if keepdim else got[1].unsqueeze(dim))  # of equal ones any may be the k-th
+            torch.testing.assert_close(at.reshape(got[0].shape), want[0], rtol=0, atol=0, equal_nan=True)

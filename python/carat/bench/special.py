@@ -147,9 +147,26 @@ def _group_norm(m):
     return {"input": m.dense(8, 8, m.rows * m.cols // 64), "weight": m.dense(8), "bias": m.dense(8), "N": 8, "C": 8, "HxW": m.rows * m.cols // 64, "group": 2, "eps": 1e-5}
 
 
+def _group_norm_backward(m):
+    moments = {n: m.dense(8, 2) for n in ("mean", "rstd")}
+    given = _group_norm(m)
+    return {**given, **moments, "grad_out": torch.rand_like(given["input"]), "output_mask": [True, True, True]}
+
+
+def _glu_backward(m):
+    return {"grad_output": m.dense(m.rows, m.cols // 2), "self": m.matrix(m.rows, m.cols // 2 * 2), "dim": 1}
+
+
 def _batch_norm(m):
     one_per_channel = {n: m.dense(8) for n in ("weight", "bias", "running_mean", "running_var")}
     return {"input": m.dense(8, 8, m.rows * m.cols // 64), **one_per_channel, "training": True, "momentum": 0.1, "eps": 1e-5}
+
+
+def _batch_norm_backward(m):
+    statistics = {n: m.dense(8) for n in ("save_mean", "save_invstd", "save_var")}
+    planes = {n: m.dense(8, 8, m.rows * m.cols // 64) for n in ("input", "grad_out")}
+    return {**_batch_norm(m), **planes, **statistics, "train": True, "update": True, "output_mask": [True, True, True],
+            "reserve": torch.empty(0, dtype=torch.uint8)}
 
 
 def _softmax_backward(m):
@@ -203,6 +220,16 @@ def _cat(m):
 
 def _topk(m):
     return {"k": min(8, m.cols)}
+
+
+def _kthvalue(m):
+    return {"k": (m.cols + 1) // 2}
+
+
+def _weight_norm(m):
+    v, norms = m.matrix(), m.dense(m.rows, 1)
+    wide = norms.float() if m.dtype in (torch.bfloat16, torch.float16) else norms
+    return {"v": v, "g": norms, "dim": 0, "grad_w": m.dense(m.rows, m.cols), "saved_v": v, "saved_g": norms, "saved_norms": wide}
 
 
 def _convert(m):
@@ -323,7 +350,9 @@ RULES = {
     "_cummax_helper": _running_extreme, "_cummin_helper": _running_extreme, "select_scatter": _select_scatter,
     "slice_backward": _slice_backward, "select_backward": _select_backward,
     "native_layer_norm": _layer_norm, "native_layer_norm_backward": _layer_norm_backward, "native_group_norm": _group_norm,
-    "native_batch_norm": _batch_norm,
+    "native_group_norm_backward": _group_norm_backward, "glu_backward": _glu_backward,
+    **dict.fromkeys(("native_batch_norm", "_native_batch_norm_legit", "_batch_norm_with_update", "_native_batch_norm_legit_no_training", "_batch_norm_no_update"), _batch_norm),
+    **dict.fromkeys(("native_batch_norm_backward", "batch_norm_backward"), _batch_norm_backward),
     "_fused_rms_norm": _layer_norm,
     "_softmax_backward_data": _softmax_backward, "_log_softmax_backward_data": _softmax_backward,
     "nll_loss_forward": _nll_loss, "nll_loss_backward": _nll_loss_backward, "nll_loss2d_forward": _nll_loss2d, "nll_loss2d_backward": _nll_loss2d,
@@ -331,7 +360,7 @@ RULES = {
     "_scaled_dot_product_flash_attention_for_cpu_backward": _attention_backward,
     "_fused_adamw": _fused_adam, "_fused_adam": _fused_adam,
     **{f"_foreach_{n}{i}.Tensor": _zero_dim_other for n in ("add", "mul", "div", "sub") for i in ("", "_")},
-    "cat": _cat, "stack": _cat, "topk": _topk, "_to_copy": _convert, "clone": _clone,
+    "cat": _cat, "stack": _cat, "topk": _topk, "kthvalue": _kthvalue, "_weight_norm_interface": _weight_norm, "_weight_norm_interface_backward": _weight_norm, "_to_copy": _convert, "clone": _clone,
     **dict.fromkeys(("zeros", "ones", "full", "eye", "rand", "randn", "new_full"), _sizes),
     **dict.fromkeys(("arange", "linspace", "logspace", "randperm"), _range),
     **dict.fromkeys(("arange.start_out", "arange.out", "linspace.out", "logspace.out", "randperm.out"), _range_out),

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// Batch norm from arguments to results, backward.
+#include "ops/batch_norm.h"
+
+#include "ops/pointwise.h"
+
+#include <string.h>
+
+enum { GRAD, X, WEIGHT, RUNNING_MEAN, RUNNING_VAR, MEAN, RSTD, INPUTS };
+enum { TRAINING = INPUTS, EPS, MASK };
+
+static carat_status check(const carat_frame *call, const carat_tensor *const *in, bool training, carat_batch_norm *b)
+{
+    enum { KERNELS = 1 << CARAT_BATCH_NORM_channels_backward | 1 << CARAT_BATCH_NORM_row_products | 1 << CARAT_BATCH_NORM_tables_backward
+                     | 1 << CARAT_BATCH_NORM_write_rows_backward };
+    // The statistics that the pass doesn't use may be anything (those of an evaluation are saved empty).
+    const carat_tensor *const used[3] = { in[WEIGHT], in[training ? MEAN : RUNNING_MEAN], in[training ? RSTD : RUNNING_VAR] };
+    if (!used[1] || !used[2]) return carat_step_aside("no statistics");
+    CARAT_TRY(carat_batch_norm_settle(call, in[X], used, 3, training, KERNELS, b));
+    const carat_tensor *g = in[GRAD];
+    if (!g || carat_dtype_of(g) != b->dtypes.x || !carat_same_shape(g, in[X])) return carat_step_aside("gradient of another kind");
+    b->result_channels = b->args.channels;
+    for (int i = 0; i < 3; ++i) {
+        if (!carat_norm_wants(call, MASK, i)) continue;
+        if (i == 1 && !in[WEIGHT]) return carat_step_aside("gradient of an absent parameter");
+        CARAT_TRY(carat_batch_norm_check_output(call, i, b, in[X], in, INPUTS));
+    }
+    return CARAT_OK;
+}
+
+// The gradient in the layout of x: itself, or a copy in a block that the caller frees.
+static carat_status align_gradient(const carat_frame *call, const carat_tensor *grad, carat_batch_norm *b, void **copy)
+{
+    *copy = NULL;
+    b->args.grad = carat_data(grad);
+    bool same = true;
+    for (int d = 0; d < grad->ndim; ++d) same &= grad->shape[d] == 1 || grad->strides[d] == b->strides[d];
+    if (same) return CARAT_OK;
+    *copy = carat_alloc((size_t)carat_numel(grad) * carat_dtype_size(b->dtypes.x));
+    if (!*copy) return carat_fail(CARAT_OUT_OF_MEMORY, "no memory to copy %lld elements", (long long)carat_numel(grad));
+    b->args.grad = *copy;
+    carat_tensor to = *grad;
+    to.data = *copy;
+    to.byte_offset = 0;
+    to.strides = b->strides;
+    return carat_copy(call, &to, grad);
+}
+
+static carat_status run_rows(const carat_frame *call, const carat_batch_norm *b)
+{
+    const batch_norm_args *a = &b->args;
+    batch_norm_args means = *a;
+    means.first = NULL;
+    CARAT_TRY(carat_batch_norm_launch(call, b->dtypes, CARAT_BATCH_NORM_tables_backward, &means, carat_batch_norm_table_groups(b)));
+    if (a->training || a->grad_weight || a->grad_bias) {
+        CARAT_TRY(carat_batch_norm_launch(call, b->dtypes, CARAT_BATCH_NORM_row_products, a, carat_batch_norm_part_groups(b)));
+        CARAT_TRY(carat_batch_norm_launch(call, b->dtypes, CARAT_BATCH_NORM_tables_backward, a, carat_batch_norm_table_groups(b)));
+    }
+    return a->out ? carat_batch_norm_launch(call, b->dtypes, CARAT_BATCH_NORM_write_rows_backward, a, carat_batch_norm_write_groups(b)) : CARAT_OK;
+}
+
+static carat_status make_outputs(carat_frame *call, const carat_tensor *x, carat_batch_norm *b)
+{
+    void **const results[3] = { &b->args.out, &b->args.grad_weight, &b->args.grad_bias };
+    for (int i = 0; i < 3; ++i)
+        if (carat_norm_wants(call, MASK, i)) CARAT_TRY(carat_batch_norm_make_output(call, i, b, x, results[i]));
+    return CARAT_OK;
+}
+
+// (grad_out, input, weight, running_mean, running_var, save_mean, save_invstd, train, eps, output_mask); batch_norm_backward has
+// a further argument without meaning here.
+carat_status carat_batch_norm_run_backward(carat_frame *call)
+{
+    const carat_tensor *in[INPUTS];
+    const void *data[INPUTS];
+    for (int i = 0; i < INPUTS; ++i) in[i] = carat_tensor_arg(call, i);
+    for (int i = 0; i < INPUTS; ++i) data[i] = in[i] ? carat_data(in[i]) : NULL;
+    carat_batch_norm b;
+    const bool training = carat_int_arg(call, TRAINING, 0);
+    CARAT_TRY(check(call, in, training, &b));
+    CARAT_TRY(make_outputs(call, in[X], &b));
+    CARAT_TRY(carat_batch_norm_alloc(&b));
+    b.args.x = data[X];
+    b.args.weight = data[WEIGHT];
+    b.args.running_mean = (void *)data[RUNNING_MEAN];
+    b.args.running_var = (void *)data[RUNNING_VAR];
+    b.args.mean = (void *)data[MEAN];
+    b.args.rstd = (void *)data[RSTD];
+    b.args.training = training;
+    b.args.eps = carat_float_arg(call, EPS, 1e-5);
+    void *copy = NULL;
+    carat_status status = align_gradient(call, in[GRAD], &b, &copy);
+    if (status == CARAT_OK)
+        status = b.by_planes ? carat_batch_norm_launch(call, b.dtypes, CARAT_BATCH_NORM_channels_backward, &b.args, b.args.channels) : run_rows(call, &b);
+    carat_free(copy);
+    carat_free(b.scratch);
+    return status;
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// logsumexp from arguments to results.
+#include "jit/jit.h"
+#include "ops/reduce_space.h"
+
+static const carat_row rows[] = {
+#define LOGSUMEXP(id, overloads, dtypes) { #id, overloads, dtypes, NULL },
+#include "logsumexp.def"
+#undef LOGSUMEXP
+};
+
+static const carat_row *row_at(int index)
+{
+    return &rows[index];
+}
+
+static carat_key make_key(carat_dtype in)
+{
+    carat_key key = { .family = CARAT_FAMILY_logsumexp };
+    key.dtypes[0] = (uint8_t)in;
+    return key;
+}
+
+static void describe(const carat_key *key, const carat_target *target, carat_defines *defines)
+{
+    const carat_dtype in = (carat_dtype)key->dtypes[0], acc = carat_compute_dtype(in);
+    carat_define(defines, "T_IN", "%s", carat_dtype_name(in));
+    carat_define(defines, "T_ACC", "%s", carat_dtype_name(acc));
+    carat_define(defines, "VEC", "%d", target->vector_bytes / (int)carat_dtype_size(acc));
+}
+
+static void enumerate(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg)
+{
+    (void)target;
+    for (carat_dtype in = 0; in < CARAT_DTYPE_COUNT; ++in)
+        if (carat_dtype_in(in, rows[0].dtypes)) {
+            const carat_key key = make_key(in);
+            emit(arg, &key);
+        }
+}
+
+// Short contiguous rows, of which there are many: a vector at a time isn't enough.
+static bool has_short_rows(const carat_reduction *space)
+{
+    enum { SHORT = 32, MANY = 4096 };
+    if (carat_reduction_count(space) >= SHORT || carat_numel(space->in) <= MANY) return false;
+    for (int d = 0; d < space->in->ndim; ++d)
+        if (space->in->strides[d] == 1 && space->in->shape[d] > 1) return space->dims >> d & 1;
+    return false;
+}
+
+static carat_status check(const carat_frame *call, const carat_key *key, const carat_reduction *space)
+{
+    const carat_dtype dtype = (carat_dtype)key->dtypes[0];
+    int64_t shape[CARAT_MAX_DIMS];
+    const int ndim = carat_reduction_shape(space, shape);
+    carat_kernel kernel;
+    if (!carat_dtype_in(dtype, rows[0].dtypes)) return carat_step_aside("dtype");
+    if (carat_numel(space->in) == 0) return carat_step_aside("empty");
+    if (space->in->ndim > REDUCE_RANK + 1) return carat_step_aside("rank");
+    if (has_short_rows(space)) return carat_step_aside("short rows");
+    CARAT_TRY(carat_output_check(call, 0, dtype, ndim, shape));
+    const carat_tensor *given = carat_output_given(call, 0);
+    if (given && carat_overlap_of(given, space->in) != CARAT_DISJOINT) return carat_step_aside("output overlaps the input");
+    return carat_kernel_get(call->backend, call->device, key, &kernel);
+}
+
+// (self, dim, keepdim)
+static carat_status run(carat_frame *call)
+{
+    carat_reduction space = { .in = carat_tensor_arg(call, 0) };
+    if (!space.in || call->nargs < 3) return carat_step_aside("argument kind");
+    CARAT_TRY(carat_reduction_dims(call, 1, &space));
+    space.keepdim = carat_int_arg(call, 2, 0);
+    const carat_dtype dtype = carat_dtype_of(space.in);
+    const carat_key key = make_key(dtype);
+    CARAT_TRY(check(call, &key, &space));
+
+    int64_t shape[CARAT_MAX_DIMS];
+    const int ndim = carat_reduction_shape(&space, shape);
+    carat_output out;
+    carat_reduce_launch launch;
+    CARAT_TRY(carat_output_make(call, 0, dtype, ndim, shape, NULL, &out));
+    CARAT_TRY(carat_reduce_plan(&space, &out.view, CARAT_REDUCE_UNFOLDED, &launch));
+    return carat_reduce_run(call, &key, &launch, sizeof(double), sizeof(double));
+}
+
+const carat_family carat_family_logsumexp = {
+    .name = "logsumexp",
+    .source = "logsumexp.k.c",
+    .row = row_at,
+    .row_count = sizeof rows / sizeof *rows,
+    .run = run,
+    .describe = describe,
+    .enumerate = enumerate,
+};
