@@ -79,11 +79,13 @@ def gradients(q, k, v, grad, **options):
 
 
 def on_carat(call, overload=FORWARD):
-    before = carat.stats().get(overload, carat.Stat(0, 0, {})).calls
+    carat.stats(reset=True)
     with carat.use():
         result = call()
     stat = carat.stats()[overload]
-    assert stat.calls == before + 1, stat
+    # A processor with instructions for products of halves leaves them to ATen.
+    native = result[0].dtype in (torch.bfloat16, torch.float16) and "natively" in "".join(stat.reasons)
+    assert stat.calls == 1 or native, stat
     return result
 
 
