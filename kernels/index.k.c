@@ -69,21 +69,24 @@ WORD void LOCAL_NAME(whole)(const index_args *a, T *to, const T *from, i64 n)
     else SCALAR_LOOP for (i64 i = 0; i < n; ++i) PUT(to[i * ts], from[i * fs]);
 }
 
-// n columns, each at its own place by one index. Equal indices may follow each other: in order.
+// n columns, each at the place that one index tells. Equal indices may follow each other: in order.
 WORD u32 LOCAL_NAME(lookups)(const index_args *a, const I *index, T *to, const T *from, i64 n, i64 is, i64 ts, i64 fs, i64 wrap)
 {
     ALPHA
     const i64 step = a->index[0].step, size = a->index[0].size;
     u32 any = 0;
-    SCALAR_LOOP for (i64 i = 0; i < n; ++i) {
-        const i64 value = index[i * is], wrapped = value + (value < 0 ? wrap : 0);
-        if ((u64)wrapped >= (u64)size) {
-            any = 1;
-            continue;
+    SCALAR_LOOP for (i64 first = 0; first < n; first += 4)
+        UNROLL(4) for (i64 k = 0; k < 4; ++k) {
+            const i64 i = first + k;
+            if (i >= n) break;
+            const i64 value = index[i * is], wrapped = value + (value < 0 ? wrap : 0);
+            if ((u64)wrapped >= (u64)size) {
+                any = 1;
+                continue;
+            }
+            if (WRITES) PUT(to[i * ts + wrapped * step], from[i * fs]);
+            else PUT(to[i * ts], from[i * fs + wrapped * step]);
         }
-        if (WRITES) PUT(to[i * ts + wrapped * step], from[i * fs]);
-        else PUT(to[i * ts], from[i * fs + wrapped * step]);
-    }
     return any;
 }
 
