@@ -59,7 +59,9 @@ WORD void LOCAL_NAME(whole)(const index_args *a, T *to, const T *from, i64 n)
     if (ts == 1 && fs == 1) {
         const i64 line = 64 / (i64)sizeof(T);
         i64 i = 0;
+        const i64 part = 16 / (i64)sizeof(T);
         SCALAR_LOOP for (; i + line <= n; i += line) copy_block(to + i, from + i, 64);
+        SCALAR_LOOP for (; i + part <= n; i += part) copy_block(to + i, from + i, 16);
         SCALAR_LOOP for (; i < n; ++i) to[i] = from[i];
     }
 #endif
@@ -67,31 +69,70 @@ WORD void LOCAL_NAME(whole)(const index_args *a, T *to, const T *from, i64 n)
     else SCALAR_LOOP for (i64 i = 0; i < n; ++i) PUT(to[i * ts], from[i * fs]);
 }
 
-// n columns, each at its own place. Equal indices may follow each other: in order.
+// n columns, each at the place that one index tells. Equal indices may follow each other: in order.
+WORD u32 LOCAL_NAME(lookups)(const index_args *a, const I *index, T *to, const T *from, i64 n, i64 is, i64 ts, i64 fs, i64 wrap)
+{
+    ALPHA
+    const i64 step = a->index[0].step, size = a->index[0].size;
+    u32 any = 0;
+    SCALAR_LOOP for (i64 first = 0; first < n; first += 4)
+        UNROLL(4) for (i64 k = 0; k < 4; ++k) {
+            const i64 i = first + k;
+            if (i >= n) break;
+            const i64 value = index[i * is], wrapped = value + (value < 0 ? wrap : 0);
+            if ((u64)wrapped >= (u64)size) {
+                any = 1;
+                continue;
+            }
+            if (WRITES) PUT(to[i * ts + wrapped * step], from[i * fs]);
+            else PUT(to[i * ts], from[i * fs + wrapped * step]);
+        }
+    return any;
+}
+
+// Strides that are constants make up most of the difference to ATen.
+WORD u32 LOCAL_NAME(by_one)(const index_args *a, const I *index, T *to, const T *from, i64 n)
+{
+    const i64 is = a->index[0].stride[0], ts = a->to_stride[0], fs = a->from_stride[0], wrap = a->index[0].wrap;
+    if (is == 1 && ts == !WRITES && fs == WRITES && !wrap) return LOCAL_NAME(lookups)(a, index, to, from, n, 1, !WRITES, WRITES, 0);
+    return LOCAL_NAME(lookups)(a, index, to, from, n, is, ts, fs, wrap);
+}
+
+// The same by several.
 WORD u32 LOCAL_NAME(each)(const index_args *a, const LOCAL_NAME(place) *p, T *to, const T *from, i64 n)
 {
     ALPHA
     const i64 ts = a->to_stride[0], fs = a->from_stride[0];
     u32 any = 0;
-    if (a->indices == 1) {
-        const I *index = (const I *)a->index[0].data + p->at[0];
-        const i64 is = a->index[0].stride[0], step = a->index[0].step, size = a->index[0].size, wrap = a->index[0].wrap;
-        SCALAR_LOOP for (i64 i = 0; i < n; ++i) {
-            const i64 value = index[i * is], wrapped = value + (value < 0 ? wrap : 0);
-            const u32 bad = (u64)wrapped >= (u64)size;
-            any |= bad;
-            const i64 offset = bad ? 0 : wrapped * step;
-            if (WRITES) { if (!bad) PUT(to[i * ts + offset], from[i * fs]); }
-            else PUT(to[i * ts], from[i * fs + offset]);
-        }
-        return any;
-    }
     SCALAR_LOOP for (i64 i = 0; i < n; ++i) {
         u32 bad = 0;
         const i64 offset = LOCAL_NAME(offset)(a, p, i, &bad);
         any |= bad;
         if (WRITES) { if (!bad) PUT(to[i * ts + offset], from[i * fs]); }
         else PUT(to[i * ts], from[i * fs + offset]);
+    }
+    return any;
+}
+
+// Rows along one dimension by one index, as of an embedding: short ones are worth a loop without general steps.
+WORD u32 LOCAL_NAME(plain_rows)(const index_args *a, const LOCAL_NAME(place) *p, i64 rows, i64 cols)
+{
+    const index_tensor *t = &a->index[0];
+    const I *index = (const I *)t->data + p->at[0];
+    T *to = (T *)a->to + p->to;
+    const T *from = (const T *)a->from + p->from;
+    const i64 is = t->stride[1], ts = a->to_stride[1], fs = a->from_stride[1];
+    u32 any = 0;
+    if (!a->constant_along_rows) {
+        SCALAR_LOOP for (i64 row = 0; row < rows; ++row) any |= LOCAL_NAME(by_one)(a, index + row * is, to + row * ts, from + row * fs, cols);
+        return any;
+    }
+    SCALAR_LOOP for (i64 row = 0; row < rows; ++row, index += is, to += ts, from += fs) {
+        const i64 value = *index, wrapped = value + (value < 0 ? t->wrap : 0);
+        if ((u64)wrapped >= (u64)t->size)
+            any = 1;
+        else
+            LOCAL_NAME(whole)(a, WRITES ? to + wrapped * t->step : to, WRITES ? from : from + wrapped * t->step, cols);
     }
     return any;
 }
@@ -115,6 +156,10 @@ KERNEL(index_args, a)
         LOCAL_NAME(move)(a, &p, d, coordinate[d]);
     }
     u32 any = 0;
+    if (a->indices == 1 && a->row_dims == 1) {
+        if (LOCAL_NAME(plain_rows)(a, &p, last_row - first_row, cols)) *a->out_of_range = 1;
+        return;
+    }
     for (i64 row = first_row; row < last_row; ++row) {
         T *const to = (T *)a->to + p.to;
         const T *const from = (const T *)a->from + p.from;
@@ -123,6 +168,8 @@ KERNEL(index_args, a)
             const i64 offset = LOCAL_NAME(offset)(a, &p, 0, &bad);
             any |= bad;
             if (!bad) LOCAL_NAME(whole)(a, WRITES ? to + offset : to, WRITES ? from : from + offset, cols);
+        } else if (a->indices == 1) {
+            any |= LOCAL_NAME(by_one)(a, (const I *)a->index[0].data + p.at[0], to, from, cols);
         } else {
             any |= LOCAL_NAME(each)(a, &p, to, from, cols);
         }

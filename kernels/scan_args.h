@@ -8,6 +8,9 @@
 #define SCAN_TILE 512   // most columns of a group
 #define SCAN_SIDE 8     // rows that are scanned side by side, and segments of a single row
 #define SCAN_BLOCK 4096 // elements of a single row at a time
+#define SCAN_RUN 32     // elements of a row that are searched for a new extreme at once,
+#define SCAN_ROWS 16    // rows side by side that are brought through a buffer where their elements lie apart,
+#define SCAN_STAGE 64   // and elements of each
 #endif
 
 typedef struct scan_args {

@@ -109,6 +109,12 @@ static inline int carat_thread_count(const carat_frame *call)
     return call->context->thread_count ? call->context->thread_count(call->context->host) : 1;
 }
 
+// Whether the device has instructions for products of a dtype that kernels don't reach (see carat_backend.native_products).
+static inline bool carat_multiplies_natively(const carat_frame *call, carat_dtype dtype)
+{
+    return call->backend->native_products && (call->backend->native_products(call->device) >> dtype & 1);
+}
+
 // Calls draw with the state of generator argument i (see carat_context.with_generator), under its lock.
 carat_status carat_with_generator(const carat_frame *call, int i, carat_status (*draw)(void *arg, uint32_t *words, int32_t *taken), void *arg);
 

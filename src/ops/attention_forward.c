@@ -64,6 +64,14 @@ static carat_status launch(const carat_frame *call, const carat_key *key, attent
     return carat_attention_launch(call, key, a, rows * (round_up(a->dim, tile.cols) + 2) * tile.sum);
 }
 
+// ATen's products of halves are made by what the machine has for them.
+static bool is_better_native(const carat_frame *call, const attention_args *a, carat_dtype dtype)
+{
+    enum { LARGE = 64 * 1024 };
+    const int64_t rows = a->group_heads * a->queries;
+    return rows > FEW_ROWS && rows * a->keys * a->dim >= LARGE && carat_multiplies_natively(call, dtype);
+}
+
 // _scaled_dot_product_flash_attention_for_cpu(query, key, value, dropout_p, is_causal, attn_mask, scale) -> (output, logsumexp)
 carat_status carat_attention_run_forward(carat_frame *call)
 {
@@ -72,6 +80,7 @@ carat_status carat_attention_run_forward(carat_frame *call)
     carat_kernel kernel;
     CARAT_TRY(carat_attention_settle(call, 0, &a, &dtype));
     CARAT_TRY(carat_attention_settle_scores(call, 3, dtype, &a));
+    if (is_better_native(call, &a, dtype)) return carat_step_aside("products of a dtype that the machine multiplies natively");
     const carat_key key = carat_attention_key(CARAT_FAMILY_attention, dtype);
     CARAT_TRY(carat_kernel_get(call->backend, call->device, &key, &kernel));
     const carat_tensor *q = carat_tensor_arg(call, 0);

@@ -123,6 +123,34 @@ static void swap_dims(index_args *a, int d, int e)
     for (int k = 0; k < a->indices; ++k) swap(a->index[k].stride, d, e);
 }
 
+// By how much an operand moves along dimension d where it moves at all.
+static int64_t pace(const index_args *a, const int64_t *stride, bool indexed, int d)
+{
+    for (int k = 0; indexed && k < a->indices; ++k)
+        if (a->index[k].stride[d] != 0) return a->index[k].step;
+    return stride[d];
+}
+
+static bool has_unit_pace(const carat_walk *walk, const index_args *a, int d)
+{
+    return pace(a, a->to_stride, walk->writes, d) == 1 || pace(a, a->from_stride, !walk->writes, d) == 1;
+}
+
+// Dimension 0 should follow cache lines: where neither operand does so there, a dimension in which one does takes its place.
+// But elements that may be written to one place keep their order.
+static void face_lines(const carat_walk *walk, index_args *a)
+{
+    enum { LONG = 16 };
+    int unordered = 0;
+    for (int d = 0; walk->writes && d < a->rank; ++d) unordered += a->to_stride[d] == 0;
+    if (unordered > 1) return;
+    for (int d = 0; d < a->rank; ++d) {
+        if (!has_unit_pace(walk, a, d) || (d > 0 && a->size[d] < LONG)) continue;
+        if (d > 0) swap_dims(a, 0, d);
+        return;
+    }
+}
+
 static bool fill_space(const carat_walk *walk, index_args *a)
 {
     a->rank = 0;
@@ -144,6 +172,7 @@ static bool fill_space(const carat_walk *walk, index_args *a)
         a->index[k].size = walk->index[k].size;
         a->index[k].wrap = walk->index[k].wraps ? walk->index[k].size : 0;
     }
+    face_lines(walk, a);
     return true;
 }
 
@@ -226,6 +255,14 @@ carat_status carat_walk_run(const carat_frame *call, const carat_walk *walk)
 
 // ---- checking before writing
 
+// Negative where one of n values was out of [0, limit]: a difference has the sign bit for that, which or-ing keeps.
+static int64_t outside(const int64_t *values, int64_t n, int64_t limit)
+{
+    uint64_t seen = 0;
+    for (int64_t i = 0; i < n; ++i) seen |= (uint64_t)values[i] | ((uint64_t)limit - (uint64_t)values[i]);
+    return (int64_t)seen;
+}
+
 // Both extremes in one pass without branches, in blocks so that the compiler keeps them in registers.
 carat_status carat_index_check(const carat_tensor *index, int64_t size, bool wraps)
 {
@@ -233,6 +270,8 @@ carat_status carat_index_check(const carat_tensor *index, int64_t size, bool wra
     const bool narrow = carat_dtype_of(index) == CARAT_i32;
     int64_t low = 0, high = 0, at[CARAT_MAX_DIMS] = { 0 };
     if (numel == 0) return CARAT_OK;
+    if (!narrow && !wraps && carat_is_contiguous(index))
+        return outside(carat_data(index), numel, size - 1) < 0 ? carat_step_aside("index out of range") : CARAT_OK;
     const int last = index->ndim - 1;
     const int64_t n = last < 0 ? 1 : index->shape[last], step = last < 0 ? 1 : index->strides[last];
     const int64_t distinct = step == 0 ? 1 : n;

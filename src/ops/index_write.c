@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The index family, writing side: scatter, scatter_add, index_put, index_add, index_copy, index_fill. Every index is
-// checked before a given tensor is written. A functional form writes into a copy of self.
+// The index family, writing side: scatter, scatter_add, index_put, index_add, index_copy, index_fill. A functional form writes
+// into a copy of self. The indices of whole rows are checked before a given tensor is written; where each element has its own,
+// a bad one is found on the way, as in ATen, and what is left of the tensor is as undefined as there.
 #include "ops/index_row.h"
 #include "ops/move.h"
 
@@ -18,6 +19,13 @@ typedef struct writing {
     int64_t element[2];
 } writing;
 
+static int64_t numel_of(const carat_walk *walk)
+{
+    int64_t numel = 1;
+    for (int d = 0; d < walk->ndim; ++d) numel *= walk->shape[d];
+    return numel;
+}
+
 static carat_status check_writing(const carat_frame *call, const writing *w)
 {
     const carat_tensor *given = carat_output_given(call, 0);
@@ -29,7 +37,8 @@ static carat_status check_writing(const carat_frame *call, const writing *w)
     for (int d = 0; d < w->walk.ndim; ++d)
         if (w->walk.shape[d] == 0) return CARAT_OK;
     // A result of our own may be half written when an index turns out bad: it is dropped.
-    for (int k = 0; given && k < w->walk.indices; ++k)
+    const bool each = w->walk.indices == 1 && carat_numel(w->index[0]) == numel_of(&w->walk);
+    for (int k = 0; given && !each && k < w->walk.indices; ++k)
         CARAT_TRY(carat_index_check(w->index[k], w->walk.index[k].size, w->walk.index[k].wraps));
     return CARAT_OK;
 }

@@ -23,6 +23,9 @@ typedef struct carat_stretch {
 carat_status carat_join(const carat_frame *call, const carat_tensor *out, int dim, const carat_stretch *stretches, int64_t count,
                         carat_scalar fill);
 
+// Steps aside where rows of a result are many and its stretches so short that walking them costs more than moving them.
+carat_status carat_join_check(carat_dtype dtype, int ndim, const int64_t *shape, int dim, int64_t count);
+
 // to[...] = from[...], from broadcast to `to`: words where the dtypes agree, else carat_copy. They must not overlap.
 carat_status carat_move(const carat_frame *call, const carat_tensor *to, const carat_tensor *from);
 carat_status carat_fill(const carat_frame *call, const carat_tensor *out, carat_scalar value);

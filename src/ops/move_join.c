@@ -162,6 +162,15 @@ static bool by_rows(const carat_tensor *out, int dim, const carat_stretch *stret
     return true;
 }
 
+carat_status carat_join_check(carat_dtype dtype, int ndim, const int64_t *shape, int dim, int64_t count)
+{
+    enum { MANY_ROWS = 512, SHORT_BYTES = 48 };
+    int64_t rows = 1, bytes = (int64_t)carat_dtype_size(dtype);
+    for (int d = 0; d < dim; ++d) rows *= shape[d];
+    for (int d = dim; d < ndim; ++d) bytes *= shape[d];
+    return rows >= MANY_ROWS && bytes < SHORT_BYTES * count ? carat_step_aside("many rows of short stretches") : CARAT_OK;
+}
+
 carat_status carat_join(const carat_frame *call, const carat_tensor *out, int dim, const carat_stretch *stretches, int64_t count,
                         carat_scalar fill)
 {
@@ -213,6 +222,7 @@ static carat_status join_views(carat_frame *call, const carat_tensor *views, int
         if (given && carat_overlap_of(given, &views[i]) != CARAT_DISJOINT) return carat_step_aside("output overlaps an input");
     }
     if (all_last && !given) return carat_step_aside("channels last");
+    CARAT_TRY(carat_join_check(dtype, ndim, shape, dim, count));
     carat_output out;
     carat_stretch small[STACK_STRETCHES];
     carat_stretch *const stretches = count <= STACK_STRETCHES ? small : carat_alloc(sizeof *stretches * (size_t)count);

@@ -124,6 +124,13 @@ static carat_status compute(const carat_frame *call, carat_norm_dtypes dtypes, c
     return status;
 }
 
+// Rows of fewer elements than a vector has are no work for vectors, but those of halves ATen converts one by one.
+static bool is_better_short(const shape *s, carat_dtype dtype)
+{
+    enum { SHORT = 16, MANY = 512 };
+    return s->size < SHORT && s->rows >= MANY && !carat_dtype_in(dtype, CARAT_HALVES);
+}
+
 // native_layer_norm_backward(grad_out, input, normalized_shape, mean, rstd, weight, bias, output_mask)
 carat_status carat_norm_run_layer_backward(carat_frame *call)
 {
@@ -137,6 +144,7 @@ carat_status carat_norm_run_layer_backward(carat_frame *call)
     CARAT_TRY(shape_call(call, x, 2, &s));
     CARAT_TRY(check_params(x, (int)call->args[2].ints.count, weight, bias));
     if (!s.rows) return carat_step_aside("no rows");
+    if (is_better_short(&s, dtypes.x)) return carat_step_aside("many short rows");
     if (!inputs[0] || carat_dtype_of(inputs[0]) != dtypes.x || !carat_same_shape(inputs[0], x)) return carat_step_aside("gradient of another kind");
     for (int i = 2; i < 4; ++i)
         if (!inputs[i] || carat_dtype_of(inputs[i]) != dtypes.param || carat_numel(inputs[i]) != s.rows) return carat_step_aside("moments of another kind");

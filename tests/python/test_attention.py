@@ -79,11 +79,13 @@ def gradients(q, k, v, grad, **options):
 
 
 def on_carat(call, overload=FORWARD):
-    before = carat.stats().get(overload, carat.Stat(0, 0, {})).calls
+    carat.stats(reset=True)
     with carat.use():
         result = call()
     stat = carat.stats()[overload]
-    assert stat.calls == before + 1, stat
+    # A processor with instructions for products of halves leaves them to ATen.
+    native = result[0].dtype in (torch.bfloat16, torch.float16) and "natively" in "".join(stat.reasons)
+    assert stat.calls == 1 or native, stat
     return result
 
 
@@ -153,13 +155,17 @@ def test_layouts():
 
 @pytest.mark.parametrize("queries", [1, 20])
 def test_special_values(queries):
-    """NaN and infinities spread to their rows only, as in ATen."""
+    """NaN and infinities spread to their rows only, as in ATen, whose logsumexp of an infinite score is NaN on some processors."""
     for where, value in itertools.product("qkvm", (float("nan"), INF, -INF)):
         q, k, v = tensors((1, 2, 2, queries, 40, 16), torch.float32)
         mask = torch.zeros(queries, 40)
         {"q": q[0, 0, 0], "k": k[0, 1, 3], "v": v[0, 0, 39], "m": mask[queries // 2]}[where][2] = value
-        for a, b in zip(on_carat(lambda: forward(q, k, v, attn_mask=mask)), forward(q, k, v, attn_mask=mask)):
-            torch.testing.assert_close(a, b, equal_nan=True)
+        out, logsumexp = on_carat(lambda: forward(q, k, v, attn_mask=mask))
+        out_aten, logsumexp_aten = forward(q, k, v, attn_mask=mask)
+        torch.testing.assert_close(out, out_aten, equal_nan=True)
+        infinite = exact(q, k, v, attn_mask=mask)[1] == INF
+        torch.testing.assert_close(logsumexp[infinite], torch.full_like(logsumexp[infinite], INF))
+        torch.testing.assert_close(logsumexp[~infinite], logsumexp_aten[~infinite], equal_nan=True)
 
 
 def test_threads_agree():

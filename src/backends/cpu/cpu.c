@@ -65,6 +65,12 @@ static const char *const *packs(void)
     return lists[0];
 }
 
+static uint32_t native_products(carat_device device)
+{
+    (void)device;
+    return carat_cpu_native_products();
+}
+
 extern const carat_backend carat_backend_cpu;
 const carat_backend carat_backend_cpu = {
     .abi = CARAT_BACKEND_ABI,
@@ -77,4 +83,5 @@ const carat_backend carat_backend_cpu = {
     .load = carat_cpu_load,
     .launch = launch,
     .packs = packs,
+    .native_products = native_products,
 };

@@ -20,6 +20,9 @@ bool carat_cpu_has_tiles(void);
 // *remark (may be NULL) says if CARAT_ISA was not followed, else it is NULL.
 const carat_target *carat_cpu_level(const char **remark);
 
+// See carat_backend.native_products: matrix units (AMX) and dot products of halves. Asks the processor once.
+uint32_t carat_cpu_native_products(void);
+
 // ---- compiling
 
 // See carat_backend.compiler and .compile.

@@ -90,7 +90,28 @@ bool carat_cpu_level_runs(const carat_target *level)
     return machine_level() >= needed;
 }
 
+enum {
+    AMX_BF16 = 1 << 22,    // leaf 7, subleaf 0, EDX
+    AVX512_BF16 = 1 << 5,  // subleaf 1, EAX
+    AMX_FP16 = 1 << 21,
+};
+
+static uint32_t ask_products(void)
+{
+    unsigned eax, ebx, ecx, edx;
+    if (machine_level() < 4 || !__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) return 0;
+    const bool tiles = has(edx, AMX_BF16);
+    if (!__get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx)) eax = 0;
+    const uint32_t brain = tiles || has(eax, AVX512_BF16) ? 1u << CARAT_bf16 : 0;
+    return brain | (has(eax, AMX_FP16) ? 1u << CARAT_f16 : 0);
+}
+
 #else
+
+static uint32_t ask_products(void)
+{
+    return 0;
+}
 
 bool carat_cpu_level_runs(const carat_target *level)
 {
@@ -131,6 +152,18 @@ static const carat_target *without_missing_tiles(const carat_target *level)
     if (level->half_tiles && !carat_cpu_has_tiles()) return &plain;
 #endif
     return level;
+}
+
+uint32_t carat_cpu_native_products(void)
+{
+    static const uint32_t asked = UINT32_C(1) << 31; // beside the dtypes
+    static _Atomic uint32_t known;
+    uint32_t products = atomic_load_explicit(&known, memory_order_relaxed);
+    if (!products) {
+        products = ask_products() | asked;
+        atomic_store_explicit(&known, products, memory_order_relaxed);
+    }
+    return products & ~asked;
 }
 
 const carat_target *carat_cpu_level(const char **remark)
