@@ -63,7 +63,7 @@ typedef double _Complex c128;
 // The same over a constant number of elements that fill a few SIMD registers: kept as a loop until the vectoriser has seen
 // it, which then needs no loop for a rest.
 #ifdef __clang__
-#define FOR_BLOCK(i, n) _Pragma("clang loop vectorize(assume_safety) unroll(disable)") for (int i = 0; i < (n); ++i)
+#define FOR_BLOCK(i, n) _Pragma("clang loop vectorize(assume_safety)") for (int i = 0; i < (n); ++i)
 #else
 #define FOR_BLOCK(i, n) INDEPENDENT _Pragma("GCC unroll 1") for (int i = 0; i < (n); ++i)
 #endif

@@ -58,7 +58,8 @@ carat_status carat_pointwise_check(const carat_frame *call, const carat_pointwis
     return carat_kernel_get(call->backend, call->device, &key, &kernel);
 }
 
-// Elements of a block: those of the smallest type fill 64 bytes. The near form's test is made once a block, so that one is longer.
+// Elements of a block: bytes fill 64 of them, and clang unrolls fewer than 32 elements before it looks for SIMD. The near
+// form's test is made once a block, so that one is longer.
 static int block_elements(const carat_pointwise_row *row, const carat_key *key)
 {
     size_t smallest = carat_dtype_size((carat_dtype)key->dtypes[KEY_OUT]);
@@ -66,7 +67,7 @@ static int block_elements(const carat_pointwise_row *row, const carat_key *key)
         const size_t size = carat_pointwise_is_mask(row, j) ? 1 : carat_dtype_size((carat_dtype)key->dtypes[KEY_IN]);
         if (size < smallest) smallest = size;
     }
-    return row->near ? 64 : smallest == 1 ? 64 : smallest == 2 ? 32 : 16;
+    return row->near || smallest == 1 ? 64 : 32;
 }
 
 void carat_pointwise_describe(const carat_key *key, const carat_target *target, carat_defines *defines)
