@@ -95,6 +95,12 @@ const carat_backend *carat_backend_for(int32_t device_type);
 // Whether Carat was built with a backend for it.
 bool carat_backend_built(int32_t device_type);
 
+// Whether the kernels of the call's device work in groups of many lanes.
+static inline bool carat_has_lanes(const carat_frame *call)
+{
+    return call->device.type != CARAT_CPU && call->backend->target(call->device)->lanes > 1;
+}
+
 // ---- answering
 
 // Steps aside: nothing was touched, the host runs its own operator. `reason` is a string literal.

@@ -190,7 +190,8 @@ carat_status carat_pointwise_log_sigmoid(carat_frame *call)
     carat_output out[2];
     const carat_dtype dtype = carat_dtype_of(self);
     for (int i = 0; i < 2; ++i) CARAT_TRY(carat_output_make(call, i, dtype, self->ndim, self->shape, NULL, &out[i]));
-    carat_pointwise launch = { .row = CARAT_POINTWISE_log_sigmoid, .compute = carat_compute_dtype(dtype), .out = &out[0].view, .in = { self } };
+    carat_pointwise launch = { .row = CARAT_POINTWISE_log_sigmoid, .compute = carat_compute_dtype(dtype), .common = dtype,
+                               .out = &out[0].view, .in = { self } };
     CARAT_TRY(carat_pointwise_launch(call, &launch));
     launch.row = CARAT_POINTWISE_log_sigmoid_buffer;
     launch.out = &out[1].view;
