@@ -94,16 +94,17 @@ WORD void LOCAL_NAME(spans)(const pointwise_lanes_args *a, i64 group)
     INPUTS(HOLD)
 #undef HOLD
     FOR_KEEP(t) {
-        const INDEX v = first + t * LANES;
-        if (v >= (INDEX)a->count) continue;
+        // Lanes beyond the end read the last vector, so that no read waits for a branch.
+        const INDEX mine = first + t * LANES, v = mine < (INDEX)a->count ? mine : (INDEX)a->count - 1;
         const LOCAL_NAME(place) p = LOCAL_NAME(place_of)(a, v);
         const u64 left = a->numel - (u64)v * VEC;
         (void)p, (void)left;
 #define READ(j, name, X, C)                                                                                            \
         {                                                                                                              \
             const lanes_operand *const o = &a->operand[1 + j];                                                         \
-            const X *const from = o->data ? (const X *)o->data + LOCAL_NAME(offset)(o, p) : (const X *)a->number[j].bits; \
-            if (o->step[0] == 0) FOR_VEC(k) held##j[t][k] = *from;                                                     \
+            const X *const from = (const X *)o->data + LOCAL_NAME(offset)(o, p);                                       \
+            if (!o->data) FOR_VEC(k) held##j[t][k] = *(const X *)a->number[j].bits;                                    \
+            else if (o->step[0] == 0) FOR_VEC(k) held##j[t][k] = *from;                                                \
             else if (left >= VEC) fetch_vec(held##j[t], from);                                                         \
             else FOR_VEC(k) held##j[t][k] = from[k < left ? k : 0];                                                    \
         }
@@ -131,15 +132,17 @@ WORD void LOCAL_NAME(spans)(const pointwise_lanes_args *a, i64 group)
 // ---- tiles
 
 // Element offset of the group's place in the dimensions beyond the tile's.
-WORD i64 LOCAL_NAME(outer_offset)(const pointwise_lanes_args *a, const lanes_operand *o, u64 outer)
+WORD i64 LOCAL_NAME(outer_offset)(const pointwise_lanes_args *a, const lanes_operand *o, INDEX outer)
 {
     i64 offset = 0;
     SCALAR_LOOP for (int d = 2; d < LANES_RANK && outer; ++d) {
-        offset += (i64)(outer % a->size[d]) * o->step[d];
-        outer /= a->size[d];
+        offset += (i64)(outer % (INDEX)a->size[d]) * o->step[d];
+        outer /= (INDEX)a->size[d];
     }
     return offset;
 }
+
+WORD i64 LOCAL_NAME(least)(i64 x, i64 y) { return x < y ? x : y; }
 
 #define PITCH (SIDE + 1) // so that a column's elements lie in different banks
 #define SHARE (SIDE * SIDE / LANES)
@@ -147,44 +150,47 @@ WORD i64 LOCAL_NAME(outer_offset)(const pointwise_lanes_args *a, const lanes_ope
 WORD void LOCAL_NAME(tiles)(const pointwise_lanes_args *a, i64 group)
 {
     SCALARS
-    const i64 col = group % (i64)a->tiles[0] * SIDE, row = group / (i64)a->tiles[0] % (i64)a->tiles[1] * SIDE;
-    const u64 outer = (u64)group / (a->tiles[0] * a->tiles[1]);
+    const INDEX across = (INDEX)a->tiles[0], down = (INDEX)a->tiles[1], rest = (INDEX)group / across, outer = rest / down;
+    const i64 col = (i64)((INDEX)group % across) * SIDE, row = (i64)(rest % down) * SIDE;
     const i64 cols = (i64)a->size[0] - col < SIDE ? (i64)a->size[0] - col : SIDE;
     const i64 rows = (i64)a->size[1] - row < SIDE ? (i64)a->size[1] - row : SIDE;
 #define STAGE(j, name, X, C)                                                                                           \
     LOCAL(X, tile##j, SIDE * PITCH);                                                                                   \
     const lanes_operand *const o##j = &a->operand[1 + j];                                                              \
-    const X *const base##j = o##j->data                                                                                \
-        ? (const X *)o##j->data + LOCAL_NAME(outer_offset)(a, o##j, outer) + row * o##j->step[1] + col * o##j->step[0] \
-        : (const X *)a->number[j].bits;                                                                                \
+    const X *const base##j = (const X *)o##j->data + LOCAL_NAME(outer_offset)(a, o##j, outer) + row * o##j->step[1]    \
+                             + col * o##j->step[0];                                                                    \
     if (o##j->transposed) {                                                                                            \
         X part[SHARE];                                                                                                 \
-        UNROLLED for (int t = 0; t < SHARE; ++t) {                                                                     \
-            const int r = (t * LANES + lane()) % SIDE, c = (t * LANES + lane()) / SIDE;                                \
-            if (r < rows && c < cols) part[t] = base##j[c * o##j->step[0] + r];                                        \
-        }                                                                                                              \
-        UNROLLED for (int t = 0; t < SHARE; ++t) {                                                                     \
-            const int r = (t * LANES + lane()) % SIDE, c = (t * LANES + lane()) / SIDE;                                \
-            if (r < rows && c < cols) tile##j[c * PITCH + r] = part[t];                                                \
-        }                                                                                                              \
+        const X *const from = base##j + LOCAL_NAME(least)(lane() % SIDE, rows - 1);                                    \
+        UNROLLED for (int t = 0; t < SHARE; ++t)                                                                       \
+            part[t] = from[LOCAL_NAME(least)(t * (LANES / SIDE) + lane() / SIDE, cols - 1) * o##j->step[0]];           \
+        UNROLLED for (int t = 0; t < SHARE; ++t)                                                                       \
+            tile##j[(t * (LANES / SIDE) + lane() / SIDE) * PITCH + lane() % SIDE] = part[t];                           \
     }
     INPUTS(STAGE)
 #undef STAGE
     SYNC();
+    const int c = lane() % SIDE;
     O0 *const to = (O0 *)a->operand[0].data + LOCAL_NAME(outer_offset)(a, &a->operand[0], outer) + row * a->operand[0].step[1]
                    + col * a->operand[0].step[0];
 #define TAKE_ALL(j, name, X, C)                                                                                        \
     X got##j[SHARE];                                                                                                   \
-    UNROLLED for (int t = 0; t < SHARE; ++t) {                                                                         \
-        const int c = (t * LANES + lane()) % SIDE, r = (t * LANES + lane()) / SIDE;                                    \
-        if (r < rows && c < cols)                                                                                      \
-            got##j[t] = o##j->transposed ? tile##j[c * PITCH + r] : base##j[c * o##j->step[0] + r * o##j->step[1]];    \
+    if (o##j->transposed) {                                                                                            \
+        UNROLLED for (int t = 0; t < SHARE; ++t)                                                                       \
+            got##j[t] = tile##j[lane() % SIDE * PITCH + t * (LANES / SIDE) + lane() / SIDE];                           \
+    } else if (!o##j->data) {                                                                                          \
+        UNROLLED for (int t = 0; t < SHARE; ++t) got##j[t] = *(const X *)a->number[j].bits;                            \
+    } else {                                                                                                           \
+        const X *const from = base##j + LOCAL_NAME(least)(c, cols - 1) * o##j->step[0];                                \
+        UNROLLED for (int t = 0; t < SHARE; ++t)                                                                       \
+            got##j[t] = from[LOCAL_NAME(least)(t * (LANES / SIDE) + lane() / SIDE, rows - 1) * o##j->step[1]];         \
     }
     INPUTS(TAKE_ALL)
 #undef TAKE_ALL
+    if (c >= cols) return;
     UNROLLED for (int t = 0; t < SHARE; ++t) {
-        const int c = (t * LANES + lane()) % SIDE, r = (t * LANES + lane()) / SIDE;
-        if (r >= rows || c >= cols) continue;
+        const int r = t * (LANES / SIDE) + lane() / SIDE;
+        if (r >= rows) continue;
 #define TAKE(j, name, X, C) const X e##j = got##j[t];
         INPUTS(TAKE)
 #undef TAKE

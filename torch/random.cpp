@@ -51,7 +51,7 @@ struct Trial {
     void* data = nullptr;
     at::Tensor tensor;
     at::Generator generator = at::detail::createCPUGenerator(kTrialSeed);
-    explicit Trial(carat_dtype dtype) : tensor(new_tensor(dtype, {kTried}, {int64_t{1}}, &data)) {}
+    explicit Trial(carat_dtype dtype) : tensor(new_tensor({CARAT_CPU, 0}, dtype, {kTried}, {int64_t{1}}, &data)) {}
     at::CPUGeneratorImpl& state() { return *generator.get<at::CPUGeneratorImpl>(); }
 };
 

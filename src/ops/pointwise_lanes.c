@@ -198,6 +198,7 @@ static int64_t plan_tiles(pointwise_lanes_args *a, const carat_pointwise_space *
     int64_t groups = 1;
     for (int d = 0; d < 2; ++d) groups *= (int64_t)(a->tiles[d] = (uint64_t)parts_of(s->size[d], side));
     for (int d = 2; d < s->rank; ++d) groups *= s->size[d];
+    key->params[KEY_WIDE] = groups > LARGEST_U32_COUNT;
     for (int j = 1; j < s->operands; ++j)
         a->operand[j].transposed = a->operand[j].data && s->stride[j][1] == 1 && s->stride[j][0] != 1 && s->stride[j][0] != 0;
     return groups;
