@@ -19,6 +19,8 @@ with warnings.catch_warnings():
 # test in the source of every caller: both cost several times what the sweep does.
 def seed(value):
     torch.default_generator.manual_seed(value)
+    if DEVICE == "cuda":
+        torch.cuda.manual_seed(value)
 
 
 def _seed_all(value=None):
@@ -28,6 +30,8 @@ def _seed_all(value=None):
 
 common_utils.set_rng_seed = _seed_all
 common_utils.extract_test_fn = core.extract_test_fn = lambda: None
+
+DEVICE = "cpu"  # of the samples; --device chooses
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.int64, torch.int32, torch.uint8, torch.bool,
           torch.complex64)
@@ -55,8 +59,8 @@ def label(op):
 
 
 def pairs(dtypes=DTYPES):
-    """(operator, dtype) for every one of the dtypes that the operator takes on the CPU."""
-    return [(op, dtype) for op in operators() for dtype in dtypes if dtype in op.supported_dtypes("cpu")]
+    """(operator, dtype) for every one of the dtypes that the operator takes on the device."""
+    return [(op, dtype) for op in operators() for dtype in dtypes if dtype in op.supported_dtypes(DEVICE)]
 
 
 def spread(items, count):
@@ -69,6 +73,6 @@ def spread(items, count):
 
 def few(op, dtype, count):
     """`count` samples of an operator, all for None; inputs want gradients where the operator has them for the dtype."""
-    wants_gradient = op.supports_autograd and dtype in op.supported_backward_dtypes("cpu")
+    wants_gradient = op.supports_autograd and dtype in op.supported_backward_dtypes(DEVICE)
     seed(0)
-    return spread(op.sample_inputs("cpu", dtype, requires_grad=wants_gradient), count)
+    return spread(op.sample_inputs(DEVICE, dtype, requires_grad=wants_gradient), count)
