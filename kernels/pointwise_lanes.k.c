@@ -6,15 +6,16 @@
 //   its KEEP vectors of every input, neighbouring lanes reading neighbouring vectors, then computes and writes them: so
 //   many independent reads are under way at a time, and in-place calls are safe. A vector is 16 bytes of the widest operand
 //   where the layout allows it, else (VEC 1) any strides will do: a vector's place is found by divisions, which on
-//   contiguous operands (RANK 1) are none. A repeated element or a number is read once a vector.
+//   contiguous operands (RANK 1) are none. Between the first read and the last there is no branch.
 // * tiles: some input is consecutive along dimension 1, not 0. A group owns SIDE x SIDE elements, reads those inputs along
-//   dimension 1 into an array that its lanes share, and the others where it writes, along dimension 0.
+//   dimension 1 into an array that its lanes share, and the others where it writes, along dimension 0; VEC elements at a time.
 //
 // Cost: the traffic of the operands, read once and written once.
 //
-// Defines: BODY, NIN, PART (spans or tiles), LANES, KEEP, VEC, RANK, SIDE, INDEX (u32, or u64 beyond 2^31 vectors); element types O0 and
-// X<j>; arithmetic types C<j> of the inputs and CS of the scalars; LOAD<j>(element), which converts to the common dtype on
-// the way; scalar names S0...
+// Defines: BODY, NIN, PART (spans or tiles), LANES, KEEP, VEC, RANK, SIDE, INDEX (u32, or u64 beyond 2^31 vectors); element
+// types O0 and X<j>; arithmetic types C<j> of the inputs and CS of the scalars; LOAD<j>(element), which converts to the common
+// dtype on the way; FROM<j>: memory, repeated (one element for all of dimension 0), number (in the arguments), or transposed;
+// scalar names S0...
 #include "pointwise_lanes_args.h"
 
 #if NIN == 0
@@ -55,6 +56,21 @@
 
 #define ELEMENT(j, name, X, C) const CAT(acc_, C) name = (CAT(acc_, C))CAT(LOAD, j)(e##j); (void)name;
 
+// An input's vector by where it comes FROM: at `from`, or the number j of the arguments.
+#define FETCH_memory(v, from, number) fetch_vec(v, from)
+#define FETCH_repeated(v, from, number) splat_vec(v, from)
+#define FETCH_number(v, from, number) splat_vec(v, number)
+#define FETCH_transposed(v, from, number) ((void)(from)) // is in the tile
+#define IS_TRANSPOSED_memory 0
+#define IS_TRANSPOSED_repeated 0
+#define IS_TRANSPOSED_number 0
+#define IS_TRANSPOSED_transposed 1
+// How far along dimension 0 an element lies from the first, for each that there is to it.
+#define STRIDE_memory 1
+#define STRIDE_repeated 0
+#define STRIDE_number 0
+#define STRIDE_transposed 0
+
 // ---- spans
 
 typedef struct LOCAL_NAME(place) {
@@ -86,34 +102,43 @@ WORD i64 LOCAL_NAME(offset)(const lanes_operand *o, LOCAL_NAME(place) p)
     return offset;
 }
 
+// What is left beyond the last whole vector of contiguous operands: fewer elements than a group has lanes.
+WORD void LOCAL_NAME(rest)(const pointwise_lanes_args *a)
+{
+    SCALARS
+    const u64 i = a->count * VEC + (u64)lane();
+    if (i >= a->numel) return;
+#define TAKE(j, name, X, C)                                                                                            \
+    X one##j[VEC];                                                                                                     \
+    if (CAT(STRIDE_, FROM##j)) one##j[0] = ((const X *)a->operand[1 + j].data)[i];                                     \
+    else CAT(FETCH_, FROM##j)(one##j, (const X *)a->operand[1 + j].data, (const X *)a->number[j].bits);                \
+    const X e##j = one##j[0];
+    INPUTS(TAKE)
+#undef TAKE
+    INPUTS(ELEMENT)
+    ((O0 *)a->operand[0].data)[i] = CAT(store_, O0)((BODY));
+}
+
 WORD void LOCAL_NAME(spans)(const pointwise_lanes_args *a, i64 group)
 {
     SCALARS
-    const INDEX first = (INDEX)group * (KEEP * LANES) + (INDEX)lane();
+    const INDEX first = (INDEX)group * (KEEP * LANES) + (INDEX)lane(), count = (INDEX)a->count;
 #define HOLD(j, name, X, C) X held##j[KEEP][VEC];
     INPUTS(HOLD)
 #undef HOLD
     FOR_KEEP(t) {
         // Lanes beyond the end read the last vector, so that no read waits for a branch.
-        const INDEX mine = first + t * LANES, v = mine < (INDEX)a->count ? mine : (INDEX)a->count - 1;
+        const INDEX mine = first + t * LANES, v = mine < count ? mine : count - 1;
         const LOCAL_NAME(place) p = LOCAL_NAME(place_of)(a, v);
-        const u64 left = a->numel - (u64)v * VEC;
-        (void)p, (void)left;
+        (void)p;
 #define READ(j, name, X, C)                                                                                            \
-        {                                                                                                              \
-            const lanes_operand *const o = &a->operand[1 + j];                                                         \
-            const X *const from = (const X *)o->data + LOCAL_NAME(offset)(o, p);                                       \
-            if (!o->data) FOR_VEC(k) held##j[t][k] = *(const X *)a->number[j].bits;                                    \
-            else if (o->step[0] == 0) FOR_VEC(k) held##j[t][k] = *from;                                                \
-            else if (left >= VEC) fetch_vec(held##j[t], from);                                                         \
-            else FOR_VEC(k) held##j[t][k] = from[k < left ? k : 0];                                                    \
-        }
+        CAT(FETCH_, FROM##j)(held##j[t], (const X *)a->operand[1 + j].data + LOCAL_NAME(offset)(&a->operand[1 + j], p), \
+                             (const X *)a->number[j].bits);
         INPUTS(READ)
 #undef READ
     }
     FOR_KEEP(t) {
         const INDEX v = first + t * LANES;
-        if (v >= (INDEX)a->count) continue;
         O0 made[VEC];
         FOR_VEC(k) {
 #define TAKE(j, name, X, C) const X e##j = held##j[t][k];
@@ -122,11 +147,9 @@ WORD void LOCAL_NAME(spans)(const pointwise_lanes_args *a, i64 group)
             INPUTS(ELEMENT)
             made[k] = CAT(store_, O0)((BODY));
         }
-        const u64 left = a->numel - (u64)v * VEC;
-        O0 *const to = (O0 *)a->operand[0].data + LOCAL_NAME(offset)(&a->operand[0], LOCAL_NAME(place_of)(a, v));
-        if (left >= VEC) put_vec(to, made);
-        else FOR_VEC(k) if (k < left) to[k] = made[k];
+        if (v < count) put_vec((O0 *)a->operand[0].data + LOCAL_NAME(offset)(&a->operand[0], LOCAL_NAME(place_of)(a, v)), made);
     }
+    if (RANK == 1 && VEC > 1 && group == 0) LOCAL_NAME(rest)(a);
 }
 
 // ---- tiles
@@ -144,58 +167,53 @@ WORD i64 LOCAL_NAME(outer_offset)(const pointwise_lanes_args *a, const lanes_ope
 
 WORD i64 LOCAL_NAME(least)(i64 x, i64 y) { return x < y ? x : y; }
 
-#define PITCH (SIDE + 1) // so that a column's elements lie in different banks
-#define SHARE (SIDE * SIDE / LANES)
+#define PITCH (SIDE + 1)                // so that a column's elements lie in different banks
+#define ACROSS (SIDE / VEC)             // lanes along a row of the tile
+#define DOWN (LANES / ACROSS)           // rows that the group takes at a time
+#define SHARE (SIDE / DOWN)             // vectors of a lane
 
+// All reads come before the one wait, those of transposed inputs first. Lanes beyond the edge read what lies at it.
 WORD void LOCAL_NAME(tiles)(const pointwise_lanes_args *a, i64 group)
 {
     SCALARS
-    const INDEX across = (INDEX)a->tiles[0], down = (INDEX)a->tiles[1], rest = (INDEX)group / across, outer = rest / down;
-    const i64 col = (i64)((INDEX)group % across) * SIDE, row = (i64)(rest % down) * SIDE;
-    const i64 cols = (i64)a->size[0] - col < SIDE ? (i64)a->size[0] - col : SIDE;
-    const i64 rows = (i64)a->size[1] - row < SIDE ? (i64)a->size[1] - row : SIDE;
-#define STAGE(j, name, X, C)                                                                                           \
-    LOCAL(X, tile##j, SIDE * PITCH);                                                                                   \
-    const lanes_operand *const o##j = &a->operand[1 + j];                                                              \
-    const X *const base##j = (const X *)o##j->data + LOCAL_NAME(outer_offset)(a, o##j, outer) + row * o##j->step[1]    \
-                             + col * o##j->step[0];                                                                    \
-    if (o##j->transposed) {                                                                                            \
-        X part[SHARE];                                                                                                 \
-        const X *const from = base##j + LOCAL_NAME(least)(lane() % SIDE, rows - 1);                                    \
-        UNROLLED for (int t = 0; t < SHARE; ++t)                                                                       \
-            part[t] = from[LOCAL_NAME(least)(t * (LANES / SIDE) + lane() / SIDE, cols - 1) * o##j->step[0]];           \
-        UNROLLED for (int t = 0; t < SHARE; ++t)                                                                       \
-            tile##j[(t * (LANES / SIDE) + lane() / SIDE) * PITCH + lane() % SIDE] = part[t];                           \
+    const INDEX across = (INDEX)a->tiles[0], down = (INDEX)a->tiles[1], beyond = (INDEX)group / across, outer = beyond / down;
+    const i64 col = (i64)((INDEX)group % across) * SIDE, row = (i64)(beyond % down) * SIDE;
+    const i64 cols = LOCAL_NAME(least)((i64)a->size[0] - col, SIDE), rows = LOCAL_NAME(least)((i64)a->size[1] - row, SIDE);
+    const int along = lane() % ACROSS * VEC, other = lane() / ACROSS; // this lane's first place, in elements and in rows
+#define READ(j, name, X, C)                                                                                            \
+    LOCAL(X, tile##j, IS_TRANSPOSED(j) ? SIDE * PITCH : 1);                                                            \
+    X got##j[SHARE][VEC];                                                                                              \
+    {                                                                                                                  \
+        const lanes_operand *const o = &a->operand[1 + j];                                                             \
+        const X *const base = (const X *)o->data + LOCAL_NAME(outer_offset)(a, o, outer) + row * o->step[1] + col * o->step[0]; \
+        const i64 here = LOCAL_NAME(least)(along, (IS_TRANSPOSED(j) ? rows : cols) - VEC);                             \
+        UNROLLED for (int t = 0; t < SHARE; ++t) {                                                                     \
+            const i64 there = LOCAL_NAME(least)(t * DOWN + other, (IS_TRANSPOSED(j) ? cols : rows) - 1);               \
+            if (IS_TRANSPOSED(j)) fetch_vec(got##j[t], base + here + there * o->step[0]);                              \
+            else CAT(FETCH_, FROM##j)(got##j[t], base + here * o->step[0] + there * o->step[1], (const X *)a->number[j].bits); \
+        }                                                                                                              \
     }
+#define IS_TRANSPOSED(j) CAT(IS_TRANSPOSED_, FROM##j)
+    INPUTS(READ)
+#undef READ
+#define STAGE(j, name, X, C)                                                                                           \
+    if (IS_TRANSPOSED(j)) UNROLLED for (int t = 0; t < SHARE; ++t) FOR_VEC(k) tile##j[(t * DOWN + other) * PITCH + along + k] = got##j[t][k];
     INPUTS(STAGE)
 #undef STAGE
     SYNC();
-    const int c = lane() % SIDE;
     O0 *const to = (O0 *)a->operand[0].data + LOCAL_NAME(outer_offset)(a, &a->operand[0], outer) + row * a->operand[0].step[1]
-                   + col * a->operand[0].step[0];
-#define TAKE_ALL(j, name, X, C)                                                                                        \
-    X got##j[SHARE];                                                                                                   \
-    if (o##j->transposed) {                                                                                            \
-        UNROLLED for (int t = 0; t < SHARE; ++t)                                                                       \
-            got##j[t] = tile##j[lane() % SIDE * PITCH + t * (LANES / SIDE) + lane() / SIDE];                           \
-    } else if (!o##j->data) {                                                                                          \
-        UNROLLED for (int t = 0; t < SHARE; ++t) got##j[t] = *(const X *)a->number[j].bits;                            \
-    } else {                                                                                                           \
-        const X *const from = base##j + LOCAL_NAME(least)(c, cols - 1) * o##j->step[0];                                \
-        UNROLLED for (int t = 0; t < SHARE; ++t)                                                                       \
-            got##j[t] = from[LOCAL_NAME(least)(t * (LANES / SIDE) + lane() / SIDE, rows - 1) * o##j->step[1]];         \
-    }
-    INPUTS(TAKE_ALL)
-#undef TAKE_ALL
-    if (c >= cols) return;
+                   + (col + along) * a->operand[0].step[0];
     UNROLLED for (int t = 0; t < SHARE; ++t) {
-        const int r = t * (LANES / SIDE) + lane() / SIDE;
-        if (r >= rows) continue;
-#define TAKE(j, name, X, C) const X e##j = got##j[t];
-        INPUTS(TAKE)
+        const int r = t * DOWN + other;
+        O0 made[VEC];
+        FOR_VEC(k) {
+#define TAKE(j, name, X, C) const X e##j = IS_TRANSPOSED(j) ? tile##j[IS_TRANSPOSED(j) ? (along + k) * PITCH + r : 0] : got##j[t][k];
+            INPUTS(TAKE)
 #undef TAKE
-        INPUTS(ELEMENT)
-        to[c * a->operand[0].step[0] + r * a->operand[0].step[1]] = CAT(store_, O0)((BODY));
+            INPUTS(ELEMENT)
+            made[k] = CAT(store_, O0)((BODY));
+        }
+        if (r < rows && along < cols) put_vec(to + r * a->operand[0].step[1], made);
     }
 }
 

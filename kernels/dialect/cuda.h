@@ -76,6 +76,11 @@ template <class T> WORD void fetch_vec(T *v, const T *p)
     const packed<T, VEC> r = *(const packed<T, VEC> *)p;
     FOR_VEC(k) v[k] = r.e[k];
 }
+template <class T> WORD void splat_vec(T *v, const T *p)
+{
+    const T one = *p;
+    FOR_VEC(k) v[k] = one;
+}
 template <class T> WORD void put_vec(T *p, const T *v)
 {
     packed<T, VEC> r;

@@ -14,6 +14,7 @@ _Static_assert(sizeof(pointwise_lanes_args) < 4096, "arguments of a kernel on a 
 enum {
     LANES = 256,
     VECTOR_BYTES = 16,
+    TILE_VECTOR_BYTES = 4, // of a bank
     SHORT_SIDE = 8, // fewer rows or columns than this are no tile
     LARGEST_U32_COUNT = 0x7fff0000,
 };
@@ -21,8 +22,9 @@ enum {
 // ---- keys: dtypes are the output's, the inputs' common one, the arithmetic one, and another one that some inputs come in
 
 enum { KEY_OUT, KEY_COMMON, KEY_COMPUTE, KEY_OTHER };
-enum { KEY_NUMBERS, KEY_PART, KEY_RANK, KEY_WIDE, KEY_OTHERS }; // params; NUMBERS and OTHERS have a bit for each input
-typedef enum part { SPANS, STRIDED_SPANS, TILES } part;         // STRIDED: vectors of one element
+// params: NUMBERS (inputs in the arithmetic dtype), OTHERS (in the other one) and how inputs are read have a bit for each input
+enum { KEY_NUMBERS, KEY_PART, KEY_RANK, KEY_WIDE, KEY_OTHERS, KEY_REPEATED, KEY_IN_ARGS, KEY_TRANSPOSED };
+typedef enum part { SPANS, STRIDED_SPANS, TILES, STRIDED_TILES } part; // STRIDED: vectors of one element
 
 static carat_dtype input_dtype(const carat_key *key, const carat_pointwise_row *row, int j)
 {
@@ -43,13 +45,19 @@ static int64_t largest_element(const carat_key *key, const carat_pointwise_row *
 
 static int64_t vector_elements(const carat_key *key, const carat_pointwise_row *row)
 {
-    return key->params[KEY_PART] == SPANS ? VECTOR_BYTES / largest_element(key, row) : 1;
+    const int64_t size = largest_element(key, row);
+    switch (key->params[KEY_PART]) {
+    case SPANS: return VECTOR_BYTES / size;
+    case TILES: return size < TILE_VECTOR_BYTES ? TILE_VECTOR_BYTES / size : 1;
+    default: return 1;
+    }
 }
 
 // Vectors that a lane holds of each input: enough to keep memory busy, few enough for its registers.
 static int64_t vectors_held(const carat_key *key, const carat_pointwise_row *row)
 {
     const bool wide = carat_dtype_size((carat_dtype)key->dtypes[KEY_COMPUTE]) >= 8;
+    if (key->params[KEY_PART] == STRIDED_SPANS) return wide || row->inputs > 2 ? 4 : 8;
     return wide || row->inputs > 2 || vector_elements(key, row) > 8 ? 2 : 4;
 }
 
@@ -64,9 +72,13 @@ static void describe_input(const carat_key *key, const carat_pointwise_row *row,
 {
     char name[16];
     const char *const dtype = carat_dtype_name(input_dtype(key, row, j));
+    const char *const from = key->params[KEY_IN_ARGS] >> j & 1 ? "number" : key->params[KEY_REPEATED] >> j & 1 ? "repeated"
+                             : key->params[KEY_TRANSPOSED] >> j & 1 ? "transposed" : "memory";
     const char *const common = carat_dtype_name((carat_dtype)key->dtypes[KEY_COMMON]);
     snprintf(name, sizeof name, "X%d", j);
     carat_define(defines, name, "%s", dtype);
+    snprintf(name, sizeof name, "FROM%d", j);
+    carat_define(defines, name, "%s", from);
     snprintf(name, sizeof name, "C%d", j);
     carat_define(defines, name, "%s", carat_pointwise_is_mask(row, j) ? "b8" : carat_dtype_name((carat_dtype)key->dtypes[KEY_COMPUTE]));
     snprintf(name, sizeof name, "LOAD%d(e)", j);
@@ -79,7 +91,7 @@ void carat_pointwise_describe_lanes(const carat_key *key, carat_defines *defines
     const carat_pointwise_row *row = carat_pointwise_row_at(key->row);
     carat_define(defines, "BODY", "%s", row->body);
     carat_define(defines, "NIN", "%d", row->inputs);
-    carat_define(defines, "PART", "%s", key->params[KEY_PART] == TILES ? "tiles" : "spans");
+    carat_define(defines, "PART", "%s", key->params[KEY_PART] >= TILES ? "tiles" : "spans");
     carat_define(defines, "LANES", "%d", LANES);
     carat_define(defines, "KEEP", "%d", (int)vectors_held(key, row));
     carat_define(defines, "VEC", "%d", (int)vector_elements(key, row));
@@ -97,6 +109,12 @@ static carat_dtype raw_dtype(carat_dtype dtype)
 {
     static const carat_dtype of_size[] = { [1] = CARAT_u8, [2] = CARAT_i16, [4] = CARAT_i32, [8] = CARAT_i64, [16] = CARAT_c128 };
     return of_size[carat_dtype_size(dtype)];
+}
+
+// An input that lies on the host beside an output on a device: it travels in the arguments.
+static bool is_number(const carat_pointwise *launch, int j)
+{
+    return launch->in[j]->device.type != launch->out->device.type;
 }
 
 static bool all_of(const carat_pointwise *launch, const carat_pointwise_row *row, carat_dtype dtype)
@@ -117,7 +135,7 @@ static carat_status begin_key(const carat_pointwise *launch, const carat_pointwi
     key->dtypes[KEY_COMPUTE] = (uint8_t)(raw ? raw_dtype(out) : launch->compute);
     for (int j = 0; j < row->inputs && !raw; ++j) {
         const carat_dtype dtype = carat_dtype_of(launch->in[j]);
-        const bool number = launch->in[j]->device.type != launch->out->device.type;
+        const bool number = is_number(launch, j);
         if (carat_pointwise_is_mask(row, j) || dtype == launch->common) continue;
         if (number && dtype == launch->compute) {
             key->params[KEY_NUMBERS] |= (uint8_t)(1u << j);
@@ -149,10 +167,10 @@ static bool divides(int64_t n, int64_t by)
 // Whether every operand can be taken in vectors of `width` elements along dimension 0.
 static bool takes_vectors(const carat_pointwise_space *s, const carat_pointwise *launch, int64_t width)
 {
-    if (s->rank > 1 && !divides(s->size[0], width)) return false;
+    if (s->size[0] < width || (s->rank > 1 && !divides(s->size[0], width))) return false;
     for (int j = 0; j < s->operands; ++j) {
         const carat_tensor *tensor = j ? launch->in[j - 1] : launch->out;
-        if (j && (s->stride[j][0] == 0 || tensor->device.type != launch->out->device.type)) continue; // read one by one
+        if (j && (s->stride[j][0] == 0 || is_number(launch, j - 1))) continue; // one element for all of it
         if (s->stride[j][0] != 1) return false;
         if (!divides((int64_t)(uintptr_t)carat_data(tensor), width * (int64_t)carat_dtype_size(carat_dtype_of(tensor)))) return false;
         for (int d = 1; d < s->rank; ++d)
@@ -166,11 +184,11 @@ static int64_t parts_of(int64_t n, int64_t size)
     return (n + size - 1) / size;
 }
 
-// Sizes and steps, with dimension 0 in vectors of `width`.
+// Sizes and steps, with dimension 0 in whole vectors of `width`.
 static void fill_space(pointwise_lanes_args *a, const carat_pointwise_space *s, int64_t width)
 {
     for (int d = 0; d < LANES_RANK; ++d) a->size[d] = 1;
-    for (int d = 0; d < s->rank; ++d) a->size[d] = (uint64_t)(d ? s->size[d] : parts_of(s->size[0], width));
+    for (int d = 0; d < s->rank; ++d) a->size[d] = (uint64_t)(d ? s->size[d] : s->size[0] / width);
     for (int j = 0; j < s->operands; ++j)
         for (int d = 0; d < s->rank; ++d) a->operand[j].step[d] = s->stride[j][d] * (d ? 1 : width);
 }
@@ -181,6 +199,8 @@ static int64_t plan_spans(pointwise_lanes_args *a, const carat_pointwise_space *
     const int64_t width = vector_elements(key, row);
     const bool vectors = takes_vectors(s, launch, width);
     if (!vectors) key->params[KEY_PART] = STRIDED_SPANS;
+    for (int j = 0; vectors && j < row->inputs; ++j)
+        if (s->stride[j + 1][0] == 0 && !is_number(launch, j)) key->params[KEY_REPEATED] |= (uint8_t)(1u << j);
     fill_space(a, s, vectors ? width : 1);
     a->count = 1;
     for (int d = 0; d < s->rank; ++d) a->count *= a->size[d];
@@ -190,27 +210,59 @@ static int64_t plan_spans(pointwise_lanes_args *a, const carat_pointwise_space *
     return parts_of((int64_t)a->count, LANES * vectors_held(key, row));
 }
 
-static int64_t plan_tiles(pointwise_lanes_args *a, const carat_pointwise_space *s, const carat_pointwise_row *row, carat_key *key)
+// Whether an input is consecutive along dimension 1 and not 0.
+static bool is_transposed(const carat_pointwise_space *s, int j)
+{
+    return s->stride[j][1] == 1 && s->stride[j][0] != 1 && s->stride[j][0] != 0;
+}
+
+// Whether every operand of a tile can be taken in vectors of `width` along the dimension in which it is consecutive.
+static bool tile_takes_vectors(const carat_pointwise_space *s, const carat_pointwise *launch, int64_t width)
+{
+    if (!divides(s->size[0], width) || !divides(s->size[1], width)) return false;
+    for (int j = 0; j < s->operands; ++j) {
+        const carat_tensor *tensor = j ? launch->in[j - 1] : launch->out;
+        if (j && is_number(launch, j - 1)) continue;
+        const int consecutive = j && is_transposed(s, j);
+        if (j && s->stride[j][0] == 0) continue;
+        if (s->stride[j][consecutive] != 1) return false;
+        if (!divides((int64_t)(uintptr_t)carat_data(tensor), width * (int64_t)carat_dtype_size(carat_dtype_of(tensor)))) return false;
+        for (int d = 0; d < s->rank; ++d)
+            if (d != consecutive && !divides(s->stride[j][d], width)) return false;
+    }
+    return true;
+}
+
+static int64_t plan_tiles(pointwise_lanes_args *a, const carat_pointwise_space *s, const carat_pointwise *launch,
+                          const carat_pointwise_row *row, carat_key *key)
 {
     key->params[KEY_PART] = TILES;
+    if (!tile_takes_vectors(s, launch, vector_elements(key, row))) key->params[KEY_PART] = STRIDED_TILES;
     fill_space(a, s, 1);
+    for (int j = 0; j < row->inputs; ++j) {
+        if (is_number(launch, j)) continue;
+        if (s->stride[j + 1][0] == 0) key->params[KEY_REPEATED] |= (uint8_t)(1u << j);
+        else if (is_transposed(s, j + 1)) key->params[KEY_TRANSPOSED] |= (uint8_t)(1u << j);
+    }
     const int64_t side = tile_side(key, row);
     int64_t groups = 1;
     for (int d = 0; d < 2; ++d) groups *= (int64_t)(a->tiles[d] = (uint64_t)parts_of(s->size[d], side));
     for (int d = 2; d < s->rank; ++d) groups *= s->size[d];
     key->params[KEY_WIDE] = groups > LARGEST_U32_COUNT;
-    for (int j = 1; j < s->operands; ++j)
-        a->operand[j].transposed = a->operand[j].data && s->stride[j][1] == 1 && s->stride[j][0] != 1 && s->stride[j][0] != 0;
     return groups;
 }
 
-static void fill_operands(pointwise_lanes_args *a, const carat_pointwise *launch, const carat_pointwise_row *row)
+static void fill_operands(pointwise_lanes_args *a, const carat_pointwise *launch, const carat_pointwise_row *row, carat_key *key)
 {
     a->operand[0].data = carat_data(launch->out);
     for (int j = 0; j < row->inputs; ++j) {
         const carat_tensor *in = launch->in[j];
-        if (in->device.type == launch->out->device.type) a->operand[1 + j].data = carat_data(in);
-        else memcpy(a->number[j].bits, carat_data(in), carat_dtype_size(carat_dtype_of(in)));
+        if (!is_number(launch, j)) {
+            a->operand[1 + j].data = carat_data(in);
+            continue;
+        }
+        memcpy(a->number[j].bits, carat_data(in), carat_dtype_size(carat_dtype_of(in)));
+        key->params[KEY_IN_ARGS] |= (uint8_t)(1u << j);
     }
     for (int i = 0; i < row->scalars; ++i) carat_scalar_store(launch->scalar[i], launch->compute, a->scalar[i].bits);
 }
@@ -227,10 +279,10 @@ carat_status carat_pointwise_launch_lanes(const carat_frame *call, const carat_p
     if (s.rank > LANES_RANK) return carat_step_aside("rank");
     memset(&a, 0, sizeof a);
     a.numel = (uint64_t)carat_numel(launch->out);
-    fill_operands(&a, launch, row);
+    fill_operands(&a, launch, row, &key);
     if (s.rank == 0) s = (carat_pointwise_space){ .rank = 1, .operands = s.operands, .size = { 1 }, .stride = { { 1 } } };
     const bool tiled = transposed && s.size[0] >= SHORT_SIDE && s.size[1] >= SHORT_SIDE;
-    const int64_t groups = tiled ? plan_tiles(&a, &s, row, &key) : plan_spans(&a, &s, launch, row, &key);
+    const int64_t groups = tiled ? plan_tiles(&a, &s, launch, row, &key) : plan_spans(&a, &s, launch, row, &key);
     return carat_run_kernel(call, &key, &a, sizeof a, groups, 1);
 }
 
@@ -243,11 +295,16 @@ typedef struct emitter {
 
 static void emit_layouts(const emitter *to, carat_key key)
 {
-    static const struct { part part; int rank; } layouts[] = { { SPANS, 1 }, { SPANS, 2 }, { STRIDED_SPANS, 1 }, { STRIDED_SPANS, 2 },
-                                                               { STRIDED_SPANS, LANES_RANK }, { TILES, 0 } };
+    static const struct { part part; int rank, repeated, transposed; } layouts[] = {
+        { SPANS, 1, 0, 0 }, { SPANS, 2, 1, 0 }, { STRIDED_SPANS, 1, 0, 0 }, { STRIDED_SPANS, 2, 0, 0 }, { STRIDED_SPANS, LANES_RANK, 0, 0 },
+        { TILES, 0, 0, 1 }, { STRIDED_TILES, 0, 0, 1 },
+    };
+    const int inputs = carat_pointwise_row_at(key.row)->inputs;
     for (size_t i = 0; i < sizeof layouts / sizeof *layouts; ++i) {
         key.params[KEY_PART] = (uint8_t)layouts[i].part;
         key.params[KEY_RANK] = (uint8_t)layouts[i].rank;
+        key.params[KEY_REPEATED] = inputs > 1 ? (uint8_t)(layouts[i].repeated << 1) : 0;
+        key.params[KEY_TRANSPOSED] = inputs ? (uint8_t)layouts[i].transposed : 0;
         to->emit(to->arg, &key);
     }
 }
