@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The words of kernel C on an NVIDIA GPU, for NVRTC: no headers. A group is LANES threads, a constant of the specialisation:
-// a block of its own from 64 lanes on, else a part of a block of 128 threads (and of a warp: LANES is a power of two then).
+// a power of two: a part of a warp, from 64 on a block of its own, beyond 1024 a cluster of blocks.
 #ifndef CARAT_DIALECT_CUDA_H
 #define CARAT_DIALECT_CUDA_H
 
@@ -31,32 +31,44 @@ typedef double f64;
 #define CAT_(a, b) a##b
 #define CAT(a, b) CAT_(a, b)
 #define GLOBAL
-#define BLOCK_THREADS (LANES > 32 ? LANES : 128) // threads
+#define BLOCK_THREADS (LANES > 1024 ? 1024 : LANES > 32 ? LANES : 128)
+#define GROUPS_OF_BLOCK (LANES < BLOCK_THREADS ? BLOCK_THREADS / LANES : 1)
+#define BLOCKS_OF_GROUP (LANES > BLOCK_THREADS ? LANES / BLOCK_THREADS : 1) // a cluster, from compute capability 9.0 on
 #define LOCAL(T, name, n)                                  \
-    __shared__ T CAT(name, _of_all)[BLOCK_THREADS / LANES][n];     \
-    T *const name = CAT(name, _of_all)[threadIdx.x / LANES]
+    __shared__ T CAT(name, _of_all)[GROUPS_OF_BLOCK][n];   \
+    T *const name = CAT(name, _of_all)[GROUPS_OF_BLOCK > 1 ? threadIdx.x / LANES : 0]
+
+#if LANES > 1024
+#define CLUSTER_SHAPE __cluster_dims__(BLOCKS_OF_GROUP, 1, 1)
+WORD u32 block_of_group() { u32 rank; asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank)); return rank; }
+#else
+#define CLUSTER_SHAPE
+WORD u32 block_of_group() { return 0; }
+#endif
 
 // The backend reads LANES off the size of KERNEL_NAME_lanes, and BLOCK_THREADS off the launch bounds.
 #define KERNEL(args_type, a)                                                                                           \
     WORD void CAT(KERNEL_NAME, _group)(const args_type *a, i64 group_id_);                                             \
     extern "C" __device__ char CAT(KERNEL_NAME, _lanes)[LANES];                                                        \
     char CAT(KERNEL_NAME, _lanes)[LANES];                                                                              \
-    extern "C" __global__ void __launch_bounds__(BLOCK_THREADS) KERNEL_NAME(const __grid_constant__ args_type args, i64 groups) \
+    extern "C" __global__ void CLUSTER_SHAPE __launch_bounds__(BLOCK_THREADS)                                          \
+        KERNEL_NAME(const __grid_constant__ args_type args, i64 groups)                                                \
     {                                                                                                                  \
         const i64 block = (i64)blockIdx.y * gridDim.x + blockIdx.x;                                                    \
-        const i64 group = block * (BLOCK_THREADS / LANES) + threadIdx.x / LANES;                                               \
+        const i64 group = block / BLOCKS_OF_GROUP * GROUPS_OF_BLOCK + (GROUPS_OF_BLOCK > 1 ? threadIdx.x / LANES : 0); \
         if (group < groups) CAT(KERNEL_NAME, _group)(&args, group);                                                    \
     }                                                                                                                  \
     WORD void CAT(KERNEL_NAME, _group)(const args_type *a, i64 group_id_)
 #define group_id() group_id_
-#define lane() ((i32)(threadIdx.x % LANES))
+#define lane() ((i32)(block_of_group() * BLOCK_THREADS + threadIdx.x % LANES))
 #define LOCAL_NAME(name) CAT(CAT(KERNEL_NAME, _), name)
 
 // The threads of a warp that belong to this lane's group.
 #define GROUP_MASK (LANES >= 32 ? ~0u : ((1u << (LANES % 32)) - 1) << (threadIdx.x % 32 / LANES * LANES))
 WORD void SYNC()
 {
-    if (LANES > 32) __syncthreads();
+    if (BLOCKS_OF_GROUP > 1) asm volatile("barrier.cluster.arrive.aligned;\n\tbarrier.cluster.wait.aligned;" ::: "memory");
+    else if (LANES > 32) __syncthreads();
     else __syncwarp(GROUP_MASK);
 }
 
@@ -88,27 +100,62 @@ template <class T> WORD void put_vec(T *p, const T *v)
     *(packed<T, VEC> *)p = r;
 }
 
-// ---- group reductions: a butterfly inside each warp, then over the group's warps through shared memory
-#define GROUP_REDUCTION(name, T, combine)                                                          \
-    WORD T name(T v)                                                                               \
-    {                                                                                              \
-        UNROLLED for (int o = (LANES < 32 ? LANES : 32) / 2; o; o >>= 1)                           \
-            v = combine(v, __shfl_xor_sync(GROUP_MASK, v, o));                                     \
-        if (LANES <= 32) return v;                                                                 \
-        __shared__ T of_warp[BLOCK_THREADS / 32];                                                          \
-        __syncthreads();                                                                           \
-        if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = v;                                  \
-        __syncthreads();                                                                           \
-        v = of_warp[0];                                                                            \
-        UNROLLED for (int w = 1; w < LANES / 32; ++w) v = combine(v, of_warp[w]);                  \
-        return v;                                                                                  \
+// ---- group reductions: a butterfly inside each warp, then over the block's warps through shared memory, then over the
+// cluster's blocks, each of which writes what it has to all of them
+#define WARP_LANES (LANES < 32 ? LANES : 32)
+#define GROUP_WARPS (LANES > 32 ? BLOCK_THREADS / 32 : 1) // of a block
+
+// Writes v to the place in another block's shared memory that p is in this one's.
+WORD u32 remote_place(const void *p, u32 block)
+{
+    u32 there;
+    asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(there) : "r"((u32)__cvta_generic_to_shared(p)), "r"(block));
+    return there;
+}
+WORD void put_remote(f32 *p, f32 v, u32 block)
+{
+    asm volatile("st.shared::cluster.f32 [%0], %1;" : : "r"(remote_place(p, block)), "f"(v) : "memory");
+}
+WORD void put_remote(f64 *p, f64 v, u32 block)
+{
+    asm volatile("st.shared::cluster.f64 [%0], %1;" : : "r"(remote_place(p, block)), "d"(v) : "memory");
+}
+
+#define GROUP_REDUCTION(name, T, combine)                                                               \
+    WORD T name(T v)                                                                                    \
+    {                                                                                                   \
+        UNROLLED for (int o = WARP_LANES / 2; o; o >>= 1) v = combine(v, __shfl_xor_sync(GROUP_MASK, v, o)); \
+        if (LANES <= 32) return v;                                                                      \
+        __shared__ T of_warp[GROUP_WARPS];                                                              \
+        __syncthreads();                                                                                \
+        if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = v;                                       \
+        __syncthreads();                                                                                \
+        v = of_warp[threadIdx.x % GROUP_WARPS];                                                         \
+        UNROLLED for (int o = GROUP_WARPS / 2; o; o >>= 1) v = combine(v, __shfl_xor_sync(~0u, v, o));  \
+        return of_cluster_##name(v);                                                                    \
     }
+#if LANES > 1024
+#define CLUSTER_REDUCTION(name, T, combine)                                                             \
+    WORD T of_cluster_##name(T v)                                                                       \
+    {                                                                                                   \
+        __shared__ T of_block[BLOCKS_OF_GROUP];                                                         \
+        SYNC(); /* the other blocks have begun, and have read what was here before */                   \
+        if (threadIdx.x < BLOCKS_OF_GROUP) put_remote(&of_block[block_of_group()], v, threadIdx.x);     \
+        SYNC();                                                                                         \
+        v = of_block[0];                                                                                \
+        UNROLLED for (int b = 1; b < BLOCKS_OF_GROUP; ++b) v = combine(v, of_block[b]);                 \
+        return v;                                                                                       \
+    }
+#else
+#define CLUSTER_REDUCTION(name, T, combine) WORD T of_cluster_##name(T v) { return v; }
+#endif
 #define REDUCE_ADD(a, b) ((a) + (b))
 #define REDUCE_MAX(a, b) ((a) > (b) ? (a) : (b))
-GROUP_REDUCTION(group_sum, f32, REDUCE_ADD)
-GROUP_REDUCTION(group_sum, f64, REDUCE_ADD)
-GROUP_REDUCTION(group_max, f32, REDUCE_MAX)
-GROUP_REDUCTION(group_max, f64, REDUCE_MAX)
+#define REDUCTION(name, T, combine) CLUSTER_REDUCTION(name, T, combine) GROUP_REDUCTION(name, T, combine)
+REDUCTION(group_sum, f32, REDUCE_ADD)
+REDUCTION(group_sum, f64, REDUCE_ADD)
+REDUCTION(group_max, f32, REDUCE_MAX)
+REDUCTION(group_max, f64, REDUCE_MAX)
 
 #include "cuda_complex.h"
 #include "cuda_math.h"

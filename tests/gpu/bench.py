@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""GPU time against ATen in one process: cold L2 (inputs rotate through more memory than it has), random data, medians; share of
+"""bench.py [WORD...]: the cases with one of the words in their names. GPU time against ATen in one process: cold L2 (inputs rotate through more memory than it has), random data, medians; share of
 the measured copy ceiling; host time of a call on 64 elements. Prints a table."""
 
 import statistics
@@ -123,11 +123,15 @@ def main():
     print(f"{'case':36s} {'ATen us':>9s} {'Carat us':>9s} {'ratio':>6s} {'TB/s':>6s} {'share':>6s}")
     ratios = []
     for name, moved, make in cases():
+        if len(sys.argv) > 1 and not any(word in name for word in sys.argv[1:]):
+            continue
         theirs, mine = gpu_times(make, moved)
         ratios.append(theirs / mine)
         print(f"{name:36s} {theirs * 1e3:9.1f} {mine * 1e3:9.1f} {theirs / mine:6.2f} {moved / mine / 1e9:6.2f} {moved / mine * 1e3 / ceiling:6.3f}", flush=True)
         torch.cuda.empty_cache()
     print(f"geometric mean {statistics.geometric_mean(ratios):.2f}, worst {min(ratios):.2f}")
+    if len(sys.argv) > 1:
+        return
     print("host time of a call on 64 elements, us: " + "; ".join(
         "{} ATen {:.2f} Carat {:.2f}".format(name, *host_times(function)) for name, function in host_cases()))
 

@@ -196,3 +196,25 @@ def test_threads():
         for _ in range(20):
             y = torch.sin(y) + i
         torch.testing.assert_close(mine, y)
+
+
+ROWS = [1, 3, 16, 17, 100, 256, 1000, 1024, 4096, 5000, 8192, 32768, 65536, 100001, 262144]
+
+
+@pytest.mark.parametrize("cols", ROWS)
+@pytest.mark.parametrize("dtype", (torch.float32, torch.bfloat16, torch.float16, torch.float64), ids=lambda d: str(d)[6:])
+def test_softmax_rows(cols, dtype):
+    rows = max(2, min(300, (1 << 20) // cols))
+    x, g = sample((rows, cols), dtype), sample((rows, cols), dtype, 1)
+    x[0, 0] = float("inf") if rows > 2 else x[0, 0]
+    x[-1] *= 30
+    long = dtype == torch.float64 and cols > 65536
+    for name in ("softmax", "log_softmax"):
+        y = both(lambda: getattr(torch, name)(x, -1), f"_{name}" if not long else None)
+        both(lambda: getattr(torch, name)(x.t().contiguous().t()[:, : cols // 2], -1))
+        both(lambda: getattr(torch.ops.aten, f"_{name}_backward_data")(g, y, -1, dtype), f"_{name}_backward_data" if cols < 65537 else None)
+        if dtype in (torch.bfloat16, torch.float16):
+            y = both(lambda: getattr(torch, name)(x, -1, dtype=torch.float32), f"_{name}" if cols < 65537 else None)
+            both(lambda: getattr(torch.ops.aten, f"_{name}_backward_data")(g.float(), y, -1, dtype))
+        masked = x.masked_fill(g > 0, float("-inf"))
+        both(lambda: getattr(torch, name)(masked, -1))

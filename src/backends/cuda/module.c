@@ -11,6 +11,7 @@ typedef struct loaded {
     cuda_function function;
     unsigned block;  // threads
     unsigned groups; // of a block
+    unsigned blocks; // of a group: a cluster if more than one
 } loaded;
 
 enum { MAX_GRID_X = 1 << 30 }; // blocks; more go into rows of the grid
@@ -31,9 +32,10 @@ static bool find_kernel(const cuda_driver *driver, cuda_module module, const cha
     const size_t lanes = lanes_of(driver, module, symbol);
     if (driver->module_function(&kernel->function, module, symbol)) return false;
     if (driver->function_attribute(&threads, CUDA_FUNCTION_MAX_THREADS, kernel->function)) return false;
-    if (lanes == 0 || threads <= 0 || (size_t)threads % lanes != 0) return false;
+    if (lanes == 0 || threads <= 0 || ((size_t)threads % lanes != 0 && lanes % (size_t)threads != 0)) return false;
     kernel->block = (unsigned)threads;
-    kernel->groups = (unsigned)((size_t)threads / lanes);
+    kernel->groups = (size_t)threads > lanes ? (unsigned)((size_t)threads / lanes) : 1;
+    kernel->blocks = lanes > (size_t)threads ? (unsigned)(lanes / (size_t)threads) : 1;
     return true;
 }
 
@@ -57,7 +59,7 @@ carat_status carat_cuda_launch_on(cuda_stream stream, carat_kernel kernel, const
 {
     const cuda_driver *driver = carat_cuda_driver(NULL);
     const loaded *const k = kernel.handle;
-    const int64_t blocks = (groups + k->groups - 1) / k->groups;
+    const int64_t blocks = (groups + k->groups - 1) / k->groups * k->blocks;
     const unsigned across = blocks < MAX_GRID_X ? (unsigned)blocks : MAX_GRID_X;
     const unsigned down = (unsigned)((blocks + across - 1) / across);
     void *parameters[] = {(void *)(uintptr_t)args, &groups};

@@ -4,15 +4,17 @@
 
 #include <string.h>
 
-#define TARGET(capability, arch)                                                                                       \
-    { capability, { .name = arch, .dialect = "cuda.h", .flags = "--gpu-architecture=" arch, .vector_bytes = 16, .lanes = 1024 } }
+// A group is at most a block or, where there are clusters, one of 8 blocks.
+#define TARGET(capability, arch)                                                                                  \
+    { capability, { .name = arch, .dialect = "cuda.h", .flags = "--gpu-architecture=" arch, .vector_bytes = 16,   \
+                    .lanes = capability >= 90 ? 8192 : 1024 } }
 
 // sm_90a has instructions that sm_90 lacks and runs on capability 9.0 only.
 static const struct {
     int capability; // major * 10 + minor
     carat_target target;
 } targets[] = {
-    TARGET(75, "sm_75"), TARGET(80, "sm_80"), TARGET(86, "sm_86"), TARGET(87, "sm_87"), TARGET(89, "sm_89"),
+    TARGET(80, "sm_80"), TARGET(86, "sm_86"), TARGET(87, "sm_87"), TARGET(89, "sm_89"),
     TARGET(90, "sm_90a"), TARGET(100, "sm_100"), TARGET(103, "sm_103"), TARGET(120, "sm_120"), TARGET(121, "sm_121"),
 };
 enum { TARGET_COUNT = sizeof targets / sizeof *targets };
