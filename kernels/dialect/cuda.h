@@ -105,6 +105,10 @@ template <class T> WORD void put_vec(T *p, const T *v)
 #define WARP_LANES (LANES < 32 ? LANES : 32)
 #define GROUP_WARPS (LANES > 32 ? BLOCK_THREADS / 32 : 1) // of a block
 
+// Functions, not macros: an operand is a shuffle, in which all lanes take part.
+template <class T> WORD T reduce_add(T x, T y) { return x + y; }
+template <class T> WORD T reduce_max(T x, T y) { return x > y ? x : y; }
+
 // Writes v to the place in another block's shared memory that p is in this one's.
 WORD u32 remote_place(const void *p, u32 block)
 {
@@ -149,13 +153,11 @@ WORD void put_remote(f64 *p, f64 v, u32 block)
 #else
 #define CLUSTER_REDUCTION(name, T, combine) WORD T of_cluster_##name(T v) { return v; }
 #endif
-#define REDUCE_ADD(a, b) ((a) + (b))
-#define REDUCE_MAX(a, b) ((a) > (b) ? (a) : (b))
 #define REDUCTION(name, T, combine) CLUSTER_REDUCTION(name, T, combine) GROUP_REDUCTION(name, T, combine)
-REDUCTION(group_sum, f32, REDUCE_ADD)
-REDUCTION(group_sum, f64, REDUCE_ADD)
-REDUCTION(group_max, f32, REDUCE_MAX)
-REDUCTION(group_max, f64, REDUCE_MAX)
+REDUCTION(group_sum, f32, reduce_add)
+REDUCTION(group_sum, f64, reduce_add)
+REDUCTION(group_max, f32, reduce_max)
+REDUCTION(group_max, f64, reduce_max)
 
 #include "cuda_complex.h"
 #include "cuda_math.h"

@@ -12,7 +12,7 @@ _Static_assert(LANES_INPUTS == CARAT_POINTWISE_INPUTS && LANES_SCALARS == CARAT_
 _Static_assert(sizeof(pointwise_lanes_args) < 4096, "arguments of a kernel on a device");
 
 enum {
-    LANES = 256,
+    LANES = 128,
     VECTOR_BYTES = 16,
     TILE_VECTOR_BYTES = 4, // of a bank
     SHORT_SIDE = 8, // fewer rows or columns than this are no tile

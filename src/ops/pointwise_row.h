@@ -51,6 +51,7 @@ carat_status carat_pointwise_gelu_backward(carat_frame *call);
 carat_status carat_pointwise_elu_backward(carat_frame *call);
 carat_status carat_pointwise_celu(carat_frame *call);
 carat_status carat_pointwise_log_sigmoid(carat_frame *call);
+carat_status carat_pointwise_log_sigmoid_backward(carat_frame *call);
 carat_status carat_pointwise_glu(carat_frame *call);
 
 static inline bool carat_pointwise_is_mask(const carat_pointwise_row *row, int j)

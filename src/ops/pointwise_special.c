@@ -186,6 +186,7 @@ carat_status carat_pointwise_log_sigmoid(carat_frame *call)
 {
     const carat_tensor *self = carat_tensor_arg(call, 0);
     if (!self || !carat_is_float(carat_dtype_of(self))) return carat_step_aside("dtype");
+    if (carat_has_lanes(call)) return carat_step_aside("ATen keeps nothing for the gradient there");
     if (!carat_is_contiguous(self)) return carat_step_aside("strided input");
     carat_output out[2];
     const carat_dtype dtype = carat_dtype_of(self);
@@ -196,6 +197,12 @@ carat_status carat_pointwise_log_sigmoid(carat_frame *call)
     launch.row = CARAT_POINTWISE_log_sigmoid_buffer;
     launch.out = &out[1].view;
     return carat_pointwise_launch(call, &launch);
+}
+
+// On other devices ATen's forward pass leaves the buffer empty.
+carat_status carat_pointwise_log_sigmoid_backward(carat_frame *call)
+{
+    return carat_has_lanes(call) ? carat_step_aside("ATen keeps nothing for the gradient there") : own_row(call);
 }
 
 // The two halves of self along dim are the operands.
