@@ -42,6 +42,7 @@ struct carat_family {
     const carat_row *(*row)(int index);
     int row_count;
     carat_status (*run)(carat_frame *call);
+    bool (*row_has_lanes)(int index); // whether lanes_source serves a row; NULL: all of them
     bool host_numbers; // takes 0-d tensors of the host beside tensors of a device, as numbers
 
     // Writes the constants of a key's kernel for a target. The kernel's entry is named by KERNEL_NAME, added by the caller.
@@ -54,6 +55,11 @@ struct carat_family {
 static inline const char *carat_family_source(const carat_family *family, const carat_target *target)
 {
     return target->lanes > 1 ? family->lanes_source : family->source;
+}
+
+static inline bool carat_family_has_lanes(const carat_family *family, int row)
+{
+    return family->lanes_source && (!family->row_has_lanes || family->row_has_lanes(row));
 }
 
 // The families, in ops/families.def. Their numbers go into keys.

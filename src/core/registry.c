@@ -90,7 +90,7 @@ uint32_t carat_op_dtypes(const carat_op *op) { return op->row->dtypes; }
 
 int carat_op_runs_on(const carat_op *op, int32_t device_type)
 {
-    return device_type == CARAT_CPU || (op->family->lanes_source && carat_backend_built(device_type));
+    return device_type == CARAT_CPU || (carat_family_has_lanes(op->family, op->row_index) && carat_backend_built(device_type));
 }
 
 // ---- calls
@@ -168,7 +168,7 @@ static bool on_one_device(const carat_frame *call)
 // A call on a device other than the CPU: the thread is made ready for it.
 static carat_status enter_device(const carat_frame *call)
 {
-    if (!call->op->family->lanes_source) return carat_step_aside("no kernels for this device");
+    if (!carat_family_has_lanes(call->op->family, call->op->row_index)) return carat_step_aside("no kernels for this device");
     if (call->backend->begin && call->backend->begin(call->context, call->device) != CARAT_OK)
         return carat_step_aside("the device can't be used");
     return CARAT_OK;

@@ -98,6 +98,15 @@ def cases():
                    torch._softmax_backward_data(g, y, -1, d)))
 
 
+    if carat_has("native_layer_norm"):
+        for dtype in (f32, bf16):
+            size, name = torch.empty(0, dtype=dtype).element_size(), str(dtype)[6:]
+            for cols in (1024, 4096, 16384):
+                yield (f"layer_norm {n // cols}x{cols} {name}", 2 * n * size,
+                       lambda d=dtype, c=cols: (lambda x=randn(n // c, c, dtype=d), w=randn(c, dtype=d), b=randn(c, dtype=d):
+                       torch.nn.functional.layer_norm(x, (c,), w, b)))
+
+
 def carat_has(name):
     return any(op.overload == name and "cuda" in op.backends for op in carat.ops())
 

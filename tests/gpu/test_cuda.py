@@ -218,3 +218,16 @@ def test_softmax_rows(cols, dtype):
             both(lambda: getattr(torch.ops.aten, f"_{name}_backward_data")(g.float(), y, -1, dtype))
         masked = x.masked_fill(g > 0, float("-inf"))
         both(lambda: getattr(torch, name)(masked, -1))
+
+
+@pytest.mark.parametrize("cols", [2, 5, 64, 768, 1000, 4096, 12288, 20001, 65536])
+@pytest.mark.parametrize("dtype", (torch.float32, torch.bfloat16, torch.float16, torch.float64), ids=lambda d: str(d)[6:])
+def test_layer_norm(cols, dtype):
+    x, weight, bias = sample((3, 50, cols), dtype) + 5, sample((cols,), dtype, 1), sample((cols,), dtype, 2)
+    long = dtype == torch.float64 and cols > 16384
+    for parameters in ((weight, bias), (weight, None), (None, None)):
+        run = lambda view: lambda: torch.cat([r.flatten().double() for r in torch.native_layer_norm(view, (cols,), *parameters, 1e-5)]).float()
+        both(run(x), "native_layer_norm" if not long else None)
+        both(run(x[:, ::2]))
+        both(run(torch.cat([x, x], -1)[..., :cols]))
+    both(lambda: torch.nn.functional.layer_norm(x.transpose(0, 1), (cols,), weight, bias))
