@@ -264,7 +264,8 @@ static void fill_operands(pointwise_lanes_args *a, const carat_pointwise *launch
         memcpy(a->number[j].bits, carat_data(in), carat_dtype_size(carat_dtype_of(in)));
         key->params[KEY_IN_ARGS] |= (uint8_t)(1u << j);
     }
-    for (int i = 0; i < row->scalars; ++i) carat_scalar_store(launch->scalar[i], launch->compute, a->scalar[i].bits);
+    const carat_dtype scalars = row->raw ? carat_dtype_of(launch->out) : launch->compute;
+    for (int i = 0; i < row->scalars; ++i) carat_scalar_store(launch->scalar[i], scalars, a->scalar[i].bits);
 }
 
 carat_status carat_pointwise_launch_lanes(const carat_frame *call, const carat_pointwise *launch)
