@@ -53,7 +53,7 @@ static carat_status read_forward(const carat_frame *call, problem *p)
     p->in = p->out = carat_dtype_of(p->x);
     p->dim = carat_wrap_dim(carat_int_arg(call, 1, CARAT_MAX_DIMS), p->x->ndim);
     if (!carat_int_arg(call, 2, 0)) return CARAT_OK;
-    if (!carat_dtype_in(p->in, CARAT_HALVES)) return carat_step_aside("half_to_float");
+    if (p->in != CARAT_f16) return carat_step_aside("half_to_float"); // an error in ATen
     p->out = CARAT_f32;
     return CARAT_OK;
 }
@@ -67,7 +67,7 @@ static carat_status read_backward(const carat_frame *call, problem *p)
     p->in = carat_dtype_of(p->x);
     p->out = (carat_dtype)call->args[3].i;
     p->dim = carat_wrap_dim(carat_int_arg(call, 2, CARAT_MAX_DIMS), p->x->ndim);
-    const bool narrowed = p->in == CARAT_f32 && carat_dtype_in(p->out, CARAT_HALVES);
+    const bool narrowed = p->in == CARAT_f32 && p->out == CARAT_f16; // the gradient of half_to_float
     if (carat_dtype_of(p->grad) != p->in || (p->out != p->in && !narrowed)) return carat_step_aside("gradient of another dtype");
     if (!carat_same_shape(p->grad, p->x)) return carat_step_aside("shapes differ");
     return carat_is_contiguous(p->grad) && carat_is_contiguous(p->x) ? CARAT_OK : carat_step_aside("strided operand");
