@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One call into Carat: what PyTorch lends to it (memory for results, threads, random numbers), and the count of it.
 #include "adapter.h"
-#include "cuda.h"
+#include "cuda_call.h"
 #include "memory.h"
 #include "pack.h"
 #include "random.h"

@@ -3,7 +3,7 @@
 // on and off are flags that the functors read.
 #include "install.h"
 
-#include "cuda.h"
+#include "cuda_call.h"
 
 #include <mutex>
 

@@ -49,7 +49,8 @@ carat_status carat_norm_run_layer_lanes(carat_frame *call, const carat_tensor *c
     int64_t rows, cols, stride;
     carat_lanes shape;
     for (int i = 1; i < 3; ++i)
-        if (inputs[i] && (carat_dtype_of(inputs[i]) != dtype || !carat_is_contiguous(inputs[i]))) return carat_step_aside("parameters of another kind");
+        if (inputs[i] && (carat_dtype_of(inputs[i]) != dtype || !carat_is_contiguous(inputs[i])))
+            return carat_step_aside("parameters of another kind");
     for (int i = 0; i < 3; ++i)
         CARAT_TRY(carat_norm_check_output(call, i, i ? moment : dtype, x->ndim, i ? moments : x->shape, inputs, 3));
     if (carat_numel(x) == 0) return carat_step_aside("empty");

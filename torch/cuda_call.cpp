@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cuda.h"
+#include "cuda_call.h"
 
 #include <c10/core/Allocator.h>
 
