@@ -65,16 +65,31 @@ struct Counters {
     bool any() const noexcept;
 };
 
+// A plain tensor's keys: strided and dense on the device, whatever its autograd. Anything else (conjugate or negative views,
+// sparse, quantized, mkldnn, zero tensors, wrappers of functorch or Python) carries a further key.
+inline uint64_t plain_keys_of(c10::DispatchKey key)
+{
+    using c10::DispatchKey;
+    const bool cuda = key == DispatchKey::CUDA;
+    return (c10::DispatchKeySet(key) | c10::DispatchKeySet(DispatchKey::ADInplaceOrView) |
+            c10::DispatchKeySet(cuda ? DispatchKey::AutogradCUDA : DispatchKey::AutogradCPU) |
+            c10::DispatchKeySet(cuda ? DispatchKey::AutocastCUDA : DispatchKey::AutocastCPU)).raw_repr();
+}
+
 // One overridden operator at one dispatch key. Both functors derive from it; it lives as long as its registration,
 // which is as long as the process.
 struct Override : c10::OperatorKernel {
-    Override(const carat_op* op, int index, c10::OperatorHandle handle, c10::KernelFunction original, Plan plan, Counters* counters,
-             const std::atomic<bool>* selected)
-        : op(op), index(index), first_out(plan.first_out), generator(plan.generator), draws(std::strcmp(carat_op_family(op), "random") == 0), result(plan.result), selected(selected), counters(counters),
+    Override(const carat_op* op, int index, c10::DispatchKey key, c10::OperatorHandle handle, c10::KernelFunction original, Plan plan,
+             Counters* counters, const std::atomic<bool>* selected)
+        : op(op), index(index), device(key == c10::DispatchKey::CUDA ? CARAT_CUDA : CARAT_CPU), plain_keys(plain_keys_of(key)),
+          first_out(plan.first_out), generator(plan.generator),
+          draws(std::strcmp(carat_op_family(op), "random") == 0), result(plan.result), selected(selected), counters(counters),
           handle(handle), original(std::move(original)), plan(std::move(plan)) {}
 
     const carat_op* op;
     int index;                          // in Carat's table
+    carat_device_type device;           // whose calls it takes
+    uint64_t plain_keys;                // dispatch keys that its tensors may have
     int first_out;
     int generator;
     bool draws;                         // random numbers

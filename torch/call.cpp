@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One call into Carat: what PyTorch lends to it (memory for results, threads, random numbers), and the count of it.
 #include "adapter.h"
+#include "cuda_call.h"
 #include "memory.h"
 #include "pack.h"
 #include "random.h"
@@ -14,12 +15,12 @@ namespace {
 
 // The hooks stand between C frames: nothing may be thrown through them.
 
-carat_status make_output(void* host, int index, carat_device, carat_dtype dtype, int ndim, const int64_t* shape,
+carat_status make_output(void* host, int index, carat_device device, carat_dtype dtype, int ndim, const int64_t* shape,
                          const int64_t* strides, void** data) noexcept
 {
     Call& call = *static_cast<Call*>(host);
     try {
-        at::Tensor tensor = new_tensor(dtype, {shape, static_cast<size_t>(ndim)}, {strides, static_cast<size_t>(ndim)}, data);
+        at::Tensor tensor = new_tensor(device, dtype, {shape, static_cast<size_t>(ndim)}, {strides, static_cast<size_t>(ndim)}, data);
         if (call.override.result == Result::kFreshList) {
             if (call.fresh_list.size() <= static_cast<size_t>(index)) call.fresh_list.resize(index + 1);
             call.fresh_list[index] = std::move(tensor);
@@ -76,7 +77,19 @@ bool serve(Call& call, const carat_arg* args, int count)
 {
     int nouts;
     const carat_tensor* outs = find_outs(call, args, count, &nouts);
-    const carat_context context = {&call, default_dtype(), make_output, parallel_for, thread_count, nullptr, with_generator};
+    carat_context context = {};
+    context.host = &call;
+    context.default_dtype = default_dtype();
+    context.make_output = make_output;
+    std::optional<CudaCall> cuda;
+    if (call.override.device == CARAT_CUDA) {
+        cuda.emplace(args, count);
+        CudaCall::lend(context);
+    } else {
+        context.parallel_for = parallel_for;
+        context.thread_count = thread_count;
+        context.with_generator = with_generator;
+    }
     if (C10_UNLIKELY(call.override.draws) && !draws_alike(call, context, args, count)) {
         turn_away(call);
         return false;

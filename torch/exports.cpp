@@ -34,7 +34,7 @@ EXPORT int carat_torch_select(const uint8_t* takes, size_t count)
 {
     return guarded([&] {
         for (size_t i = 0; i < count; i++)
-            if (takes[i] != 0) carat::install(i, c10::DispatchKey::CPU);
+            if (takes[i] != 0) carat::install(i);
         for (size_t i = 0; i < count; i++)
             carat::entries()[i]->selected.store(takes[i] != 0, std::memory_order_relaxed);
     });
@@ -47,7 +47,7 @@ EXPORT void* carat_torch_scope_open(const uint8_t* takes, size_t count)
     guarded([&] {
         carat::install_scope_key();
         for (size_t i = 0; i < count; i++)
-            if (takes == nullptr || takes[i] != 0) carat::install(i, c10::DispatchKey::CPU);
+            if (takes == nullptr || takes[i] != 0) carat::install(i);
         scope = new carat::Scope(takes, count);
     });
     return scope;
@@ -67,7 +67,7 @@ EXPORT int carat_torch_enabled()
 // Why an operator can't be overridden, NULL if it can; installs it.
 EXPORT const char* carat_torch_refused(size_t index)
 {
-    if (guarded([&] { carat::install(index, c10::DispatchKey::CPU); }) != 0) return last_failure.c_str();
+    if (guarded([&] { carat::install(index); }) != 0) return last_failure.c_str();
     return carat::entries()[index]->refused;
 }
 

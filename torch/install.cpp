@@ -3,6 +3,8 @@
 // on and off are flags that the functors read.
 #include "install.h"
 
+#include "cuda_call.h"
+
 #include <mutex>
 
 namespace carat {
@@ -77,6 +79,19 @@ class Silence final : public c10::WarningHandler {
     void process(const c10::Warning&) override {}
 };
 
+// Registers Carat's functor at the key; returns nullptr, or why it can't. The plan is filled in as far as it got.
+const char* install_at(Entry& entry, size_t index, c10::DispatchKey key, Plan& plan)
+{
+    std::optional<c10::OperatorHandle> handle;
+    if (const char* why = examine(entry, key, handle, plan)) return why;
+    Silence silence;
+    const c10::WarningUtils::WarningHandlerGuard guard(&silence);
+    const c10::SafeKernelFunction original = handle->getComputedKernelForDispatchKey(key);
+    override_operator(entry, key, Override(entry.op, static_cast<int>(index), key, *handle, kernel_of(original), plan, &entry.counters,
+                                           &entry.selected));
+    return nullptr;
+}
+
 }  // namespace
 
 std::vector<std::unique_ptr<Entry>>& entries()
@@ -92,23 +107,21 @@ std::vector<std::unique_ptr<Entry>>& entries()
     return all;
 }
 
-void install(size_t index, c10::DispatchKey key)
+void install(size_t index)
 {
     const std::lock_guard<std::mutex> lock(install_mutex);
     Entry& entry = *entries()[index];
-    if (entry.examined) return;
-    std::optional<c10::OperatorHandle> handle;
-    Plan plan;
-    entry.refused = examine(entry, key, handle, plan);
-    entry.signature = plan.signature;
-    if (entry.refused == nullptr) {
-        Silence silence;
-        const c10::WarningUtils::WarningHandlerGuard guard(&silence);
-        const c10::SafeKernelFunction original = handle->getComputedKernelForDispatchKey(key);
-        override_operator(entry, key, Override(entry.op, static_cast<int>(index), *handle, kernel_of(original), std::move(plan),
-                                               &entry.counters, &entry.selected));
+    if (!entry.examined) {
+        Plan plan;
+        entry.refused = install_at(entry, index, c10::DispatchKey::CPU, plan);
+        entry.signature = plan.signature;
+        entry.examined = true;
     }
-    entry.examined = true;
+    if (!entry.examined_cuda && carat_op_runs_on(entry.op, CARAT_CUDA) && torch_has_cuda()) {
+        Plan plan;
+        install_at(entry, index, c10::DispatchKey::CUDA, plan);
+        entry.examined_cuda = true;
+    }
 }
 
 void install_scope_key()

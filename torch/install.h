@@ -13,6 +13,7 @@ struct Entry {
     std::atomic<bool> selected{false};  // by enable()
     Counters counters;
     bool examined = false;              // the fields below are known
+    bool examined_cuda = false;
     const char* refused = nullptr;      // why PyTorch's operator of that name can't be replaced
     bool typed = false;
     std::string signature;
@@ -22,8 +23,9 @@ struct Entry {
 // Carat's table; entries live as long as the process.
 std::vector<std::unique_ptr<Entry>>& entries();
 
-// Overrides the operator at `key` if it can be overridden and isn't yet. Slow and serialised: not for the call path.
-void install(size_t index, c10::DispatchKey key);
+// Overrides the operator, at the CPU key and where PyTorch and Carat have CUDA kernels for it at that key, if it can be overridden
+// and isn't yet. Slow and serialised: not for the call path. Touches no device.
+void install(size_t index);
 
 // Lets scopes work: their bit in the dispatch key set must route nothing by itself.
 void install_scope_key();

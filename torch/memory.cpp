@@ -59,16 +59,18 @@ size_t storage_bytes(size_t itemsize, c10::IntArrayRef sizes, c10::IntArrayRef s
 
 }  // namespace
 
-at::Tensor new_tensor(carat_dtype dtype, c10::IntArrayRef sizes, c10::IntArrayRef strides, void** data)
+at::Tensor new_tensor(carat_device device, carat_dtype dtype, c10::IntArrayRef sizes, c10::IntArrayRef strides, void** data)
 {
     const size_t bytes = storage_bytes(kBytesOf[dtype], sizes, strides);
-    PoolAllocator& allocator = pool_allocator();
+    const bool on_cpu = device.type == CARAT_CPU;
+    c10::Allocator& allocator = on_cpu ? pool_allocator() : *c10::GetAllocator(c10::DeviceType::CUDA);
     c10::DataPtr block = allocator.allocate(bytes);
     *data = block.get();
     auto storage = c10::make_intrusive<c10::StorageImpl>(c10::StorageImpl::use_byte_size_t(), static_cast<int64_t>(bytes),
                                                          std::move(block), &allocator, true);
     at::Tensor tensor = at::detail::make_tensor<c10::TensorImpl>(
-        c10::Storage(std::move(storage)), c10::DispatchKeySet(c10::DispatchKey::CPU), c10::scalarTypeToTypeMeta(kScalarTypeOf[dtype]));
+        c10::Storage(std::move(storage)), c10::DispatchKeySet(on_cpu ? c10::DispatchKey::CPU : c10::DispatchKey::CUDA),
+        c10::scalarTypeToTypeMeta(kScalarTypeOf[dtype]));
     tensor.unsafeGetTensorImpl()->set_sizes_and_strides(sizes, strides);
     return tensor;
 }

@@ -7,7 +7,8 @@
 
 namespace carat {
 
-// A strided CPU tensor with uninitialised elements from Carat's block pool; its data pointer goes to *data.
-at::Tensor new_tensor(carat_dtype dtype, c10::IntArrayRef sizes, c10::IntArrayRef strides, void** data);
+// A strided tensor with uninitialised elements; its data pointer goes to *data. On the CPU its memory comes from Carat's block
+// pool, on a device from PyTorch's allocator for it.
+at::Tensor new_tensor(carat_device device, carat_dtype dtype, c10::IntArrayRef sizes, c10::IntArrayRef strides, void** data);
 
 }  // namespace carat

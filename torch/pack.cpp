@@ -5,11 +5,18 @@
 #include <ATen/core/Generator.h>
 
 namespace carat {
-bool refuse_tensor(Call& call, const at::Tensor& tensor)
+
+bool pack_unusual_tensor(Call& call, carat_tensor& view, const at::Tensor& tensor)
 {
     if (!tensor.defined()) return refuse(call, "undefined tensor");
+    c10::TensorImpl* impl = tensor.unsafeGetTensorImpl();
+    const uint64_t further_keys = impl->key_set().raw_repr() & ~plain_keys_of(c10::DispatchKey::CPU);
+    if (call.override.device != CARAT_CPU && further_keys == 0 && impl->dim() == 0) {
+        fill_view(view, impl, const_cast<void*>(impl->data()), {CARAT_CPU, 0});
+        return view.dl_dtype.bits != 0 || refuse(call, "dtype");
+    }
     if (tensor.unsafeGetTensorImpl()->has_symbolic_sizes_strides()) return refuse(call, "symbolic sizes");
-    if (!tensor.device().is_cpu()) return refuse(call, "tensors on several devices");
+    if (tensor.device().is_cpu() != (call.override.device == CARAT_CPU)) return refuse(call, "tensors on several devices");
     return refuse(call, "not a plain strided tensor");
 }
 

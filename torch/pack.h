@@ -41,29 +41,32 @@ inline bool refuse(Call& call, const char* reason)
     return false;
 }
 
-// A plain tensor's keys: strided and dense on the CPU, whatever its autograd. Anything else (conjugate or negative views,
-// sparse, quantized, mkldnn, zero tensors, wrappers of functorch or Python) carries a further key.
-constexpr c10::DispatchKeySet kPlainKeys =
-    c10::DispatchKeySet(c10::DispatchKey::CPU) | c10::DispatchKeySet(c10::DispatchKey::ADInplaceOrView) |
-    c10::DispatchKeySet(c10::DispatchKey::AutogradCPU) | c10::DispatchKeySet(c10::DispatchKey::AutocastCPU);
+// A 0-d tensor of the CPU among a device's tensors is a number, for which it fills the view. Any other tensor that isn't plain
+// is refused.
+bool pack_unusual_tensor(Call& call, carat_tensor& view, const at::Tensor& tensor);
 
-bool refuse_tensor(Call& call, const at::Tensor& tensor);
-
-template <bool Written>
-inline bool pack_view(Call& call, carat_tensor& view, const at::Tensor& tensor)
+inline void fill_view(carat_tensor& view, c10::TensorImpl* impl, void* data, carat_device device)
 {
-    c10::TensorImpl* impl = tensor.unsafeGetTensorImpl();
-    const uint64_t further_keys = impl->key_set().raw_repr() & ~kPlainKeys.raw_repr();
-    if (C10_UNLIKELY(further_keys != 0 || !tensor.defined() || impl->has_symbolic_sizes_strides()))
-        return refuse_tensor(call, tensor);
     const c10::IntArrayRef sizes = impl->sizes();
-    view.data = Written ? impl->mutable_data() : const_cast<void*>(impl->data());
-    view.device = {CARAT_CPU, 0};
+    view.data = data;
+    view.device = device;
     view.ndim = static_cast<int32_t>(sizes.size());
     view.dl_dtype = kDtypeTable.dl[static_cast<int>(c10::typeMetaToScalarType(impl->dtype()))];
     view.shape = const_cast<int64_t*>(sizes.data());
     view.strides = const_cast<int64_t*>(impl->strides().data());
     view.byte_offset = 0;
+}
+
+template <bool Written>
+inline bool pack_view(Call& call, carat_tensor& view, const at::Tensor& tensor)
+{
+    c10::TensorImpl* impl = tensor.unsafeGetTensorImpl();
+    const uint64_t further_keys = impl->key_set().raw_repr() & ~call.override.plain_keys;
+    if (C10_UNLIKELY(further_keys != 0 || !tensor.defined() || impl->has_symbolic_sizes_strides()))
+        return pack_unusual_tensor(call, view, tensor);
+    const bool on_cpu = call.override.device == CARAT_CPU;
+    fill_view(view, impl, Written ? impl->mutable_data() : const_cast<void*>(impl->data()),
+              {call.override.device, on_cpu ? 0 : impl->device().index()});
     if (C10_UNLIKELY(view.dl_dtype.bits == 0)) return refuse(call, "dtype");
     if (C10_UNLIKELY(view.ndim > CARAT_MAX_DIMS)) return refuse(call, "too many dimensions");
     if (C10_UNLIKELY(view.data == nullptr && impl->numel() != 0)) return refuse(call, "tensor without memory");

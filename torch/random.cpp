@@ -98,7 +98,7 @@ std::optional<torch::jit::Stack> trial_stack(const std::string& kinds, carat_dty
     for (size_t i = 0; i < kinds.size(); i++) {
         switch (kinds[i]) {
         case kWritten:
-            trial.written.push_back(new_tensor(dtype, {kTried}, {int64_t{1}}, &data));
+            trial.written.push_back(new_tensor({CARAT_CPU, 0}, dtype, {kTried}, {int64_t{1}}, &data));
             stack.emplace_back(trial.written.back());
             break;
         case kTensor: stack.emplace_back(operand); break;
@@ -162,7 +162,7 @@ Verdict try_both(Call& call, const carat_context& context, carat_dtype dtype)
     if (kinds.find(kTensor) != std::string::npos) {
         void* data;
         if (dtype != CARAT_f16 && dtype != CARAT_bf16 && dtype != CARAT_f32 && dtype != CARAT_f64) return Verdict::kUnserved;
-        operand = new_tensor(dtype, {kTried}, {int64_t{1}}, &data);
+        operand = new_tensor({CARAT_CPU, 0}, dtype, {kTried}, {int64_t{1}}, &data);
         at::linspace_out(operand, kTrialNumbers[0], kTrialNumbers[1], kTried);
     }
     Trial ours, theirs;

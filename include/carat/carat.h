@@ -194,6 +194,11 @@ typedef struct carat_context {
     // CARAT_OK. NULL: the opaque argument is a carat_generator, and the default one is Carat's.
     carat_status (*with_generator)(void *host, void *generator, carat_status (*draw)(void *arg, uint32_t *words, int32_t *taken),
                                    void *arg);
+
+    // Memory of a device for the length of a call: what is released may be reused by later work on the device's current
+    // stream. NULL: calls that need it on a device step aside.
+    void *(*allocate)(void *host, carat_device device, size_t bytes);
+    void (*release)(void *host, carat_device device, void *block);
 } carat_context;
 
 // Memory from Carat's block pool, 64-byte aligned; freed blocks are kept for reuse up to CARAT_POOL_BYTES.
@@ -210,6 +215,9 @@ CARAT_API const carat_op *carat_op_find(const char *name);
 CARAT_API const char *carat_op_name(const carat_op *op);
 CARAT_API const char *carat_op_family(const carat_op *op);
 CARAT_API uint32_t carat_op_dtypes(const carat_op *op); // 1u << carat_dtype for each that its first tensor may have
+
+// Whether the operator has kernels for a kind of device (carat_device_type), whatever is present here.
+CARAT_API int carat_op_runs_on(const carat_op *op, int32_t device_type);
 
 CARAT_API size_t carat_op_count(void);
 CARAT_API const carat_op *carat_op_at(size_t index); // index < carat_op_count()

@@ -4,12 +4,13 @@
 #define CARAT_BACKEND_H
 
 #include <carat/carat.h>
+#include <stdbool.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-#define CARAT_BACKEND_ABI 1
+#define CARAT_BACKEND_ABI 2
 
 // A kernel ready to launch: a function pointer on a CPU, a driver's handle on a device.
 typedef struct carat_kernel {
@@ -46,6 +47,12 @@ typedef struct carat_backend {
     // The target of a device. Owned by the backend, valid for the life of the process.
     const carat_target *(*target)(carat_device device);
 
+    // Prepares the calling thread for a call on a device: its stream is context->stream's. NULL: nothing to prepare.
+    carat_status (*begin)(const carat_context *context, carat_device device);
+
+    // Whether code may be loaded now, in the call that began last on this thread: not while its stream is captured. NULL: always.
+    bool (*may_load)(carat_device device);
+
     // The compiler's identity for cache keys ("gcc 12.2.0"), or NULL with *why if there is none here.
     const char *(*compiler)(const char **why);
 
@@ -55,7 +62,7 @@ typedef struct carat_backend {
     // Loads a binary and finds a kernel in it. Loaded code stays until the process ends.
     carat_status (*load)(carat_device device, const carat_binary *binary, const char *symbol, carat_kernel *kernel);
 
-    // Runs `groups` groups, in pieces of at least `grain` groups a thread where the backend has threads.
+    // Runs `groups` groups, without waiting for a device to finish, in pieces of at least `grain` groups a thread where the backend has threads.
     carat_status (*launch)(const carat_context *context, carat_device device, carat_kernel kernel, const void *args,
                            size_t args_size, int64_t groups, int64_t grain);
 

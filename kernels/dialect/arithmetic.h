@@ -4,19 +4,18 @@
 #ifndef CARAT_DIALECT_ARITHMETIC_H
 #define CARAT_DIALECT_ARITHMETIC_H
 
-#define K_INFINITY __builtin_inff()
-#define k_complex(re, im) ((__typeof__((re) + (im) * 1.0iF))__builtin_complex((re), (im)))
+#define K_INFINITY MATH_INF_F32
 
 // math.h has the floating forms; these take integers too.
 #undef k_abs
 #undef k_fmod
-#define k_abs(x) _Generic((x), f32: k_abs_f32, f64: k_abs_f64, default: k_abs_i64)(x)
+#define k_abs(x) K_PICK(x, k_abs)(x)
 WORD i64 k_abs_i64(i64 x) { return x < 0 ? -x : x; }
 
 // The larger (smaller) operand, or NaN if either is NaN. A comparison with NaN is false, which gives y; for NaN in x the
 // result's bits are made NaN's by integers, as gcc threads jumps through two comparisons in a row and gives up.
-#define k_maximum(x, y) _Generic((x) + (y), f32: k_maximum_f32, f64: k_maximum_f64, default: k_maximum_i64)(x, y)
-#define k_minimum(x, y) _Generic((x) + (y), f32: k_minimum_f32, f64: k_minimum_f64, default: k_minimum_i64)(x, y)
+#define k_maximum(x, y) K_PICK3(x, y, k_maximum)(x, y)
+#define k_minimum(x, y) K_PICK3(x, y, k_minimum)(x, y)
 WORD f32 nan_of_f32(f32 x, f32 y) { return f32_from_bits(f32_to_bits(y) | (0x7fc00000u & -(u32)(x != x))); } // NaN if x is, else y
 WORD f64 nan_of_f64(f64 x, f64 y) { return f64_from_bits(f64_to_bits(y) | (0x7ff8000000000000u & -(u64)(x != x))); }
 WORD f32 k_maximum_f32(f32 x, f32 y) { return nan_of_f32(x, x > y ? x : y); }
@@ -72,8 +71,6 @@ WORD f32 k_div_floor_near_f32(f32 x, f32 y) { return k_div_floor_of_f32(k_fmod_n
 WORD f64 k_div_floor_near_f64(f64 x, f64 y) { return k_div_floor_of_f64(k_fmod_near_f64(x, y), x, y); }
 WORD int k_fmod_is_near_i64(i64 x, i64 y) { return (void)x, (void)y, 1; }
 
-#define K_PICK3(x, y, name) _Generic((x) + (y), f32: name##_f32, f64: name##_f64, default: name##_i64)
-#define K_PICK_NEAR(x, y, name) _Generic((x) + (y), f32: name##_near_f32, f64: name##_near_f64, default: name##_i64)
 #undef k_fmod_is_near
 #undef k_fmod_near
 #define k_div_floor(x, y)      K_PICK3(x, y, k_div_floor)(x, y)
@@ -130,9 +127,9 @@ WORD f64 k_sigmoid_derivative_f64(f64 x)
     const f64 e = k_exp_f64(-k_abs_f64(x));
     return e / ((1.0 + e) * (1.0 + e));
 }
-#define k_sigmoid_derivative(x) _Generic((x), f64: k_sigmoid_derivative_f64, default: k_sigmoid_derivative_f32)(x)
-#define k_gelu_tanh(x) _Generic((x), f64: k_gelu_tanh_f64, default: k_gelu_tanh_f32)(x)
-#define k_gelu_tanh_derivative(x) _Generic((x), f64: k_gelu_tanh_derivative_f64, default: k_gelu_tanh_derivative_f32)(x)
-#define k_gelu_derivative(x) _Generic((x), f64: k_gelu_derivative_f64, default: k_gelu_derivative_f32)(x)
+#define k_sigmoid_derivative(x) MATH_PICK(x, k_sigmoid_derivative)(x)
+#define k_gelu_tanh(x) MATH_PICK(x, k_gelu_tanh)(x)
+#define k_gelu_tanh_derivative(x) MATH_PICK(x, k_gelu_tanh_derivative)(x)
+#define k_gelu_derivative(x) MATH_PICK(x, k_gelu_derivative)(x)
 
 #endif

@@ -138,6 +138,7 @@ WORD f32 load_f16(f16 x)
 #define store_bf16(x) bf16_from_f32((f32)real_part(x))
 #define store_f16(x) f16_from_f32((f32)real_part(x))
 #define real_part(x) __real__(x)
+#define k_complex(re, im) ((__typeof__((re) + (im) * 1.0iF))__builtin_complex((re), (im)))
 
 // Round to nearest even in integers; NaN would carry into infinity, so it is selected apart.
 WORD bf16 bf16_from_f32(f32 x)

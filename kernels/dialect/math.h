@@ -21,7 +21,7 @@
 // become SIMD. It also threads jumps through comparisons with constants and then gives up: where code below prefers
 // integers or sums to a plain comparison, that is why.
 //
-// A kernel uses the generic words k_exp(x), ... at the end of this file.
+// A kernel uses the generic words k_exp(x), ... of math_words.h.
 #ifndef CARAT_MATH_H
 #define CARAT_MATH_H
 
@@ -66,52 +66,6 @@ WORD f64 k_copysign_f64(f64 x, f64 sign) { return __builtin_copysign(x, sign); }
 #include "math_f64.h"
 #include "math_gamma.h"
 
-// Overloads by type. A target with overloaded functions of its own replaces this block.
-#define MATH_PICK(x, name)     _Generic((x), f64: name##_f64, default: name##_f32)
-#define MATH_PICK2(x, y, name) _Generic((x) + (y), f64: name##_f64, default: name##_f32)
-#define k_abs(x)         MATH_PICK(x, k_abs)(x)
-#define k_floor(x)       MATH_PICK(x, k_floor)(x)
-#define k_ceil(x)        MATH_PICK(x, k_ceil)(x)
-#define k_trunc(x)       MATH_PICK(x, k_trunc)(x)
-#define k_rint(x)        MATH_PICK(x, k_rint)(x)
-#define k_sqrt(x)        MATH_PICK(x, k_sqrt)(x)
-#define k_rsqrt(x)       MATH_PICK(x, k_rsqrt)(x)
-#define k_exp(x)         MATH_PICK(x, k_exp)(x)
-#define k_exp_is_near(x)   MATH_PICK(x, k_exp_is_near)(x)
-#define k_exp_near(x)      MATH_PICK(x, k_exp_near)(x)
-#define k_expm1_near(x)    MATH_PICK(x, k_expm1_near)(x)
-#define k_sigmoid_near(x)  MATH_PICK(x, k_sigmoid_near)(x)
-#define k_exp2(x)        MATH_PICK(x, k_exp2)(x)
-#define k_expm1(x)       MATH_PICK(x, k_expm1)(x)
-#define k_log(x)         MATH_PICK(x, k_log)(x)
-#define k_log2(x)        MATH_PICK(x, k_log2)(x)
-#define k_log10(x)       MATH_PICK(x, k_log10)(x)
-#define k_log1p(x)       MATH_PICK(x, k_log1p)(x)
-#define k_sin(x)         MATH_PICK(x, k_sin)(x)
-#define k_cos(x)         MATH_PICK(x, k_cos)(x)
-#define k_tan(x)         MATH_PICK(x, k_tan)(x)
-#define k_is_near(x)     MATH_PICK(x, k_is_near)(x)
-#define k_sin_near(x)    MATH_PICK(x, k_sin_near)(x)
-#define k_cos_near(x)    MATH_PICK(x, k_cos_near)(x)
-#define k_tan_near(x)    MATH_PICK(x, k_tan_near)(x)
-#define k_asin(x)        MATH_PICK(x, k_asin)(x)
-#define k_acos(x)        MATH_PICK(x, k_acos)(x)
-#define k_atan(x)        MATH_PICK(x, k_atan)(x)
-#define k_sinh(x)        MATH_PICK(x, k_sinh)(x)
-#define k_cosh(x)        MATH_PICK(x, k_cosh)(x)
-#define k_tanh(x)        MATH_PICK(x, k_tanh)(x)
-#define k_asinh(x)       MATH_PICK(x, k_asinh)(x)
-#define k_acosh(x)       MATH_PICK(x, k_acosh)(x)
-#define k_atanh(x)       MATH_PICK(x, k_atanh)(x)
-#define k_erf(x)         MATH_PICK(x, k_erf)(x)
-#define k_erfc(x)        MATH_PICK(x, k_erfc)(x)
-#define k_sigmoid(x)     MATH_PICK(x, k_sigmoid)(x)
-#define k_copysign(x, y) MATH_PICK2(x, y, k_copysign)(x, y)
-#define k_atan2(y, x)    MATH_PICK2(y, x, k_atan2)(y, x)
-#define k_pow(x, y)      MATH_PICK2(x, y, k_pow)(x, y)
-#define k_fmod(x, y)     MATH_PICK2(x, y, k_fmod)(x, y)
-#define k_fmod_is_near(x, y) MATH_PICK2(x, y, k_fmod_is_near)(x, y)
-#define k_fmod_near(x, y)    MATH_PICK2(x, y, k_fmod_near)(x, y)
-#define k_hypot(x, y)    MATH_PICK2(x, y, k_hypot)(x, y)
+#include "math_words.h"
 
 #endif

@@ -40,6 +40,7 @@ def library():
         ("carat_op_name", text, op),
         ("carat_op_family", text, op),
         ("carat_op_dtypes", ctypes.c_uint32, op),
+        ("carat_op_runs_on", ctypes.c_int, op, ctypes.c_int32),
         ("carat_dtype_name", text, ctypes.c_int),
         ("carat_backend_describe", text, ctypes.c_int, texts, texts),
         ("carat_cache_directory", text, texts),

@@ -7,7 +7,7 @@ import functools
 import typing
 import warnings
 
-from . import _adapter, _info
+from . import _adapter
 from ._selection import UnknownOperator, select
 
 _REASONS = 8  # kMaxReasons of torch/adapter.h
@@ -27,7 +27,7 @@ class Operator(typing.NamedTuple):
     overload: str
     family: str
     dtypes: tuple  # that the first tensor may have
-    backends: tuple
+    backends: tuple  # that have kernels for it, whatever is present here
     refused: typing.Optional[str]  # why the installed PyTorch's operator of that name can't be taken over
 
 
@@ -133,6 +133,10 @@ def _dtype_names(lib, mask):
     return tuple(lib.carat_dtype_name(d).decode() for d in range(32) if mask >> d & 1)
 
 
+def _backends_of(lib, index):
+    return tuple(name for name, device in (("cpu", 1), ("cuda", 2)) if lib.carat_op_runs_on(lib.carat_op_at(index), device))
+
+
 def ops():
     """Every row of Carat's table, as a list of Operator."""
     lib = _adapter.library()
@@ -140,9 +144,9 @@ def ops():
         refused = _adapter.adapter().carat_torch_refused
     except ImportError:  # no torch here
         refused = lambda index: None
-    rows, present = [], tuple(name for name, backend in _info.backends().items() if backend["target"])
+    rows = []
     for i, (overload, family) in enumerate(_rows()):
         why = refused(i)
         dtypes = _dtype_names(lib, lib.carat_op_dtypes(lib.carat_op_at(i)))
-        rows.append(Operator(overload, family, dtypes, present, why.decode() if why else None))
+        rows.append(Operator(overload, family, dtypes, _backends_of(lib, i), why.decode() if why else None))
     return rows

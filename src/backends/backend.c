@@ -64,6 +64,13 @@ const char *carat_backend_describe(int index, const char **target, const char **
     return backends[index]->name;
 }
 
+bool carat_backend_built(int32_t device_type)
+{
+    for (int i = 0; i < BACKEND_COUNT; ++i)
+        if (backends[i]->device_type == device_type) return true;
+    return false;
+}
+
 const carat_backend *carat_backend_for(int32_t device_type)
 {
     for (int i = 0; i < BACKEND_COUNT; ++i)

@@ -8,6 +8,8 @@
 // The backend that serves a device type (carat_device_type) and can run here, or NULL. Cheap after the first call.
 const carat_backend *carat_backend_for(int32_t device_type);
 
+bool carat_backend_built(int32_t device_type); // whether or not it can run here
+
 // Every backend of the list, whether or not it can run here.
 int carat_backend_count(void);
 const carat_backend *carat_backend_at(int index); // 0 <= index < carat_backend_count()

@@ -38,15 +38,29 @@ void carat_define(carat_defines *defines, const char *name, const char *format, 
 struct carat_family {
     const char *name;   // "softmax"
     const char *source; // the kernel file: "softmax.k.c"
+    const char *lanes_source; // the one for groups of many lanes, where one lane's shape doesn't suit them; NULL: CPUs only
     const carat_row *(*row)(int index);
     int row_count;
     carat_status (*run)(carat_frame *call);
+    bool (*row_has_lanes)(int index); // whether lanes_source serves a row; NULL: all of them
+    bool host_numbers; // takes 0-d tensors of the host beside tensors of a device, as numbers
 
     // Writes the constants of a key's kernel for a target. The kernel's entry is named by KERNEL_NAME, added by the caller.
     void (*describe)(const carat_key *key, const carat_target *target, carat_defines *defines);
     // Calls emit for every key that the package's pack holds.
     void (*enumerate)(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg);
 };
+
+// The kernel file of a family for a target; NULL if it has none.
+static inline const char *carat_family_source(const carat_family *family, const carat_target *target)
+{
+    return target->lanes > 1 ? family->lanes_source : family->source;
+}
+
+static inline bool carat_family_has_lanes(const carat_family *family, int row)
+{
+    return family->lanes_source && (!family->row_has_lanes || family->row_has_lanes(row));
+}
 
 // The families, in ops/families.def. Their numbers go into keys.
 typedef enum carat_family_id {
@@ -84,6 +98,14 @@ struct carat_frame {
 
 // The backend of a device type if it is built in and can run here, else NULL (src/backends).
 const carat_backend *carat_backend_for(int32_t device_type);
+// Whether Carat was built with a backend for it.
+bool carat_backend_built(int32_t device_type);
+
+// Whether the kernels of the call's device work in groups of many lanes.
+static inline bool carat_has_lanes(const carat_frame *call)
+{
+    return call->device.type != CARAT_CPU && call->backend->target(call->device)->lanes > 1;
+}
 
 // ---- answering
 
@@ -103,6 +125,9 @@ carat_status carat_fail(carat_status status, const char *format, ...) __attribut
 // Looks up the kernel of a key on the call's device and runs it over `groups` groups; a thread takes at least `grain`.
 carat_status carat_run_kernel(const carat_frame *call, const carat_key *key, const void *args, size_t args_size,
                               int64_t groups, int64_t grain);
+// Short-lived memory that kernels of the call's device can use; NULL if there is none.
+void *carat_scratch_alloc(const carat_frame *call, size_t bytes);
+void carat_scratch_free(const carat_frame *call, void *block);
 // The threads that a launch may use at a time.
 static inline int carat_thread_count(const carat_frame *call)
 {

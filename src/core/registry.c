@@ -88,19 +88,24 @@ const char *carat_op_name(const carat_op *op) { return op->name; }
 const char *carat_op_family(const carat_op *op) { return op->family->name; }
 uint32_t carat_op_dtypes(const carat_op *op) { return op->row->dtypes; }
 
+int carat_op_runs_on(const carat_op *op, int32_t device_type)
+{
+    return device_type == CARAT_CPU || (carat_family_has_lanes(op->family, op->row_index) && carat_backend_built(device_type));
+}
+
 // ---- calls
 
 // The device of the call: that of its first tensor with dimensions, else of its first tensor.
 static const carat_tensor *leading_tensor(const carat_arg *args, int nargs, const carat_tensor *outs, int nouts)
 {
-    const carat_tensor *first = NULL;
+    const carat_tensor *first = NULL; // a number of the host beside tensors of a device is not the first
     for (int i = 0; i < nargs; ++i) {
         const carat_tensor *tensor = args[i].kind == CARAT_ARG_TENSOR ? &args[i].tensor
                                      : args[i].kind == CARAT_ARG_TENSORS && args[i].tensors.count ? args[i].tensors.items
                                                                                                    : NULL;
         if (!tensor) continue;
         if (tensor->ndim > 0) return tensor;
-        if (!first) first = tensor;
+        if (!first || first->device.type == CARAT_CPU) first = tensor;
     }
     return first ? first : nouts ? outs : NULL;
 }
@@ -139,6 +144,36 @@ static carat_status validate(const carat_arg *args, int nargs, const carat_tenso
     return CARAT_OK;
 }
 
+// A number of the host may stand beside tensors of a device; nothing else may lie elsewhere.
+static bool lies_on(const carat_frame *call, const carat_tensor *tensor)
+{
+    if (tensor->dl_dtype.bits == 0) return true; // absent from a list
+    if (tensor->device.type == call->device.type && tensor->device.index == call->device.index) return true;
+    return tensor->device.type == CARAT_CPU && tensor->ndim == 0 && call->op->family->host_numbers;
+}
+
+static bool on_one_device(const carat_frame *call)
+{
+    for (int i = 0; i < call->nargs; ++i) {
+        const carat_arg *arg = &call->args[i];
+        if (arg->kind == CARAT_ARG_TENSOR && !lies_on(call, &arg->tensor)) return false;
+        for (int64_t t = 0; arg->kind == CARAT_ARG_TENSORS && t < arg->tensors.count; ++t)
+            if (!lies_on(call, &arg->tensors.items[t])) return false;
+    }
+    for (int i = 0; i < call->nouts; ++i)
+        if (!lies_on(call, &call->outs[i])) return false;
+    return true;
+}
+
+// A call on a device other than the CPU: the thread is made ready for it.
+static carat_status enter_device(const carat_frame *call)
+{
+    if (!carat_family_has_lanes(call->op->family, call->op->row_index)) return carat_step_aside("no kernels for this device");
+    if (call->backend->begin && call->backend->begin(call->context, call->device) != CARAT_OK)
+        return carat_step_aside("the device can't be used");
+    return CARAT_OK;
+}
+
 carat_status carat_call(const carat_context *context, const carat_op *op, const carat_arg *args, int nargs,
                            const carat_tensor *outs, int nouts)
 {
@@ -153,6 +188,8 @@ carat_status carat_call(const carat_context *context, const carat_op *op, const 
     call.device = leading ? leading->device : (carat_device){ CARAT_CPU, 0 };
     call.backend = carat_backend_for(call.device.type);
     if (!call.backend) return carat_step_aside("no backend for the device");
+    if (!on_one_device(&call)) return carat_step_aside("tensors on several devices");
+    if (call.device.type != CARAT_CPU) CARAT_TRY(enter_device(&call));
     return op->row->run ? op->row->run(&call) : op->family->run(&call);
 }
 
@@ -163,6 +200,18 @@ carat_status carat_run_kernel(const carat_frame *call, const carat_key *key, con
     carat_kernel kernel;
     CARAT_TRY(carat_kernel_get(call->backend, call->device, key, &kernel));
     return call->backend->launch(call->context, call->device, kernel, args, args_size, groups, grain);
+}
+
+void *carat_scratch_alloc(const carat_frame *call, size_t bytes)
+{
+    if (call->device.type == CARAT_CPU) return carat_alloc(bytes);
+    return call->context->allocate ? call->context->allocate(call->context->host, call->device, bytes) : NULL;
+}
+
+void carat_scratch_free(const carat_frame *call, void *block)
+{
+    if (call->device.type == CARAT_CPU) carat_free(block);
+    else if (block) call->context->release(call->context->host, call->device, block);
 }
 
 double carat_float_arg(const carat_frame *call, int i, double missing)

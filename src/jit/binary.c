@@ -118,7 +118,7 @@ static carat_failure *compile(const request *want, carat_kernel *kernel)
         log ? want->backend->compile(want->target, source, scratch.file, log, LOG_SIZE) : CARAT_OUT_OF_MEMORY;
     carat_binary binary = {.path = scratch.file};
     if (status != CARAT_OK) {
-        failure = fail(status, family->source, log ? log : "out of memory");
+        failure = fail(status, carat_family_source(family, want->target), log ? log : "out of memory");
     } else if (!(binary.bytes = carat_scratch_read(&scratch, &binary.size))) {
         failure = fail(CARAT_IO_ERROR, family->source, "what the compiler wrote can't be read");
     } else if (load(want, &binary, kernel) != CARAT_OK) {

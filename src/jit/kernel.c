@@ -161,6 +161,7 @@ static __attribute__((noinline, cold)) carat_status find_kernel(const carat_back
 {
     const kernel_id id = make_id(device, key);
     carat_status status;
+    if (backend->may_load && !backend->may_load(device)) return carat_step_aside("kernel not loaded before a graph capture");
     carat_lock();
     while (is_in_flight(id)) carat_lock_wait();
     if (look_up(id, kernel, &status)) {

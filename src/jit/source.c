@@ -107,10 +107,11 @@ char *carat_source_make(const carat_target *target, const carat_key *key, const 
     if (!in.seen) return NULL;
     carat_defines defines = {.length = 0};
     family->describe(key, target, &defines);
-    carat_text_format(&in.text, "// %s for %s\n#define KERNEL_NAME %s\n", family->source, target->name, symbol);
+    const char *source = carat_family_source(family, target);
+    carat_text_format(&in.text, "// %s for %s\n#define KERNEL_NAME %s\n", source, target->name, symbol);
     carat_text_defines(&in.text, &defines);
     inline_file(&in, dialect_file(target), 0);
-    inline_file(&in, carat_embedded_find(family->source), 0);
+    inline_file(&in, carat_embedded_find(source), 0);
     // A source that names a missing file still goes to the compiler, whose message then says so.
     if (in.missing) carat_text_format(&in.text, "#error \"Carat: a kernel source is missing\"\n");
     free(in.seen);
@@ -126,7 +127,7 @@ static void add_part(carat_sha256 *sha, const char *part)
 void carat_symbol_make(const carat_target *target, const carat_key *key, char symbol[40])
 {
     const carat_family *family = carat_family_at(key->family);
-    const carat_embedded *dialect = dialect_file(target), *source = carat_embedded_find(family->source);
+    const carat_embedded *dialect = dialect_file(target), *source = carat_embedded_find(carat_family_source(family, target));
     carat_defines defines = {.length = 0};
     family->describe(key, target, &defines);
     carat_sha256 sha;
@@ -134,7 +135,7 @@ void carat_symbol_make(const carat_target *target, const carat_key *key, char sy
     carat_sha256_begin(&sha);
     add_part(&sha, dialect ? dialect->digest : "");
     add_part(&sha, source ? source->digest : "");
-    add_part(&sha, family->source);
+    add_part(&sha, carat_family_source(family, target));
     add_part(&sha, target->name);
     carat_sha256_add(&sha, defines.text, defines.length);
     carat_sha256_end(&sha, digest);

@@ -27,6 +27,10 @@ static carat_key make_key(carat_norm_dtypes dtypes, carat_norm_part part)
 
 static void describe(const carat_key *key, const carat_target *target, carat_defines *defines)
 {
+    if (target->lanes > 1) {
+        carat_norm_describe_lanes(key, defines);
+        return;
+    }
     static const char *const parts[CARAT_NORM_PART_COUNT] = {
 #define PART(name) #name,
         CARAT_NORM_PARTS(PART)
@@ -41,7 +45,10 @@ static void describe(const carat_key *key, const carat_target *target, carat_def
 
 static void enumerate(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg)
 {
-    (void)target;
+    if (target->lanes > 1) {
+        carat_norm_enumerate_lanes(target, emit, arg);
+        return;
+    }
     for (carat_dtype x = 0; x < CARAT_DTYPE_COUNT; ++x)
         for (int mixed = 0; carat_is_float(x) && mixed <= carat_dtype_in(x, CARAT_HALVES); ++mixed)
             for (carat_norm_part part = 0; part < CARAT_NORM_PART_COUNT; ++part) {
@@ -98,9 +105,17 @@ carat_status carat_norm_check_output(const carat_frame *call, int index, carat_d
     return CARAT_OK;
 }
 
+// What norm_lanes.c has.
+static bool has_lanes(int index)
+{
+    return rows[index].run == carat_norm_run_layer;
+}
+
 const carat_family carat_family_norm = {
     .name = "norm",
     .source = "norm.k.c",
+    .lanes_source = "norm_lanes.k.c",
+    .row_has_lanes = has_lanes,
     .row = row_at,
     .row_count = sizeof rows / sizeof *rows,
     .describe = describe,

@@ -34,6 +34,12 @@ carat_status carat_norm_check_output(const carat_frame *call, int index, carat_d
                                      const carat_tensor *const *inputs, int input_count);
 carat_status carat_norm_launch(const carat_frame *call, carat_norm_dtypes dtypes, carat_norm_part part, const norm_args *a, int64_t groups);
 
+// The same in groups of many lanes (norm_lanes.c). inputs: x and, or NULL, weight and bias, whose shapes fit; the first `outer`
+// dimensions of x are its rows; `moments` is the shape of mean and rstd.
+carat_status carat_norm_run_layer_lanes(carat_frame *call, const carat_tensor *const *inputs, int outer, const int64_t *moments);
+void carat_norm_describe_lanes(const carat_key *key, carat_defines *defines);
+void carat_norm_enumerate_lanes(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg);
+
 carat_status carat_norm_run_layer(carat_frame *call);
 carat_status carat_norm_run_layer_backward(carat_frame *call);
 carat_status carat_norm_run_group(carat_frame *call);

@@ -44,6 +44,7 @@ carat_status carat_norm_run_layer(carat_frame *call)
     CARAT_TRY(shape_call(call, x, 1, &s));
     CARAT_TRY(check_params(x, (int)call->args[1].ints.count, weight, bias));
     const carat_tensor *const inputs[3] = { x, weight, bias };
+    if (carat_has_lanes(call)) return carat_norm_run_layer_lanes(call, inputs, x->ndim - (int)call->args[1].ints.count, s.moments);
     for (int i = 0; i < 3; ++i)
         CARAT_TRY(carat_norm_check_output(call, i, i ? dtypes.param : dtypes.x, x->ndim, i ? s.moments : x->shape, inputs, 3));
     CARAT_TRY(carat_norm_find(call, dtypes, CARAT_NORM_layer, CARAT_NORM_layer));

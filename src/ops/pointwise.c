@@ -150,13 +150,14 @@ static carat_status prepare(const carat_frame *call, const carat_pointwise_row *
     to->copy = NULL;
     const bool tensor = arg->kind == CARAT_ARG_TENSOR;
     if (tensor) to->view = arg->tensor;
+    if (tensor && carat_has_lanes(call) && arg->tensor.device.type == call->device.type) return CARAT_OK; // converted as it is read
     if (tensor && (carat_pointwise_is_mask(row, j) || carat_dtype_of(&arg->tensor) == dtypes->in)) return CARAT_OK;
     if (tensor && arg->tensor.ndim > 0) return convert_copy(call, &arg->tensor, dtypes->in, to);
     const carat_dtype dtype = row->opmath && carat_dtype_in(dtypes->in, CARAT_HALVES) ? dtypes->compute : dtypes->in;
     const carat_scalar number = tensor ? carat_scalar_load(carat_dtype_of(&arg->tensor), carat_data(&arg->tensor)) : arg->scalar;
     carat_scalar_store(number, dtype, to->element);
     if (!number_fits(number, dtype, to->element)) return carat_step_aside("number out of the dtype's range");
-    to->view = (carat_tensor){ .data = to->element, .device = call->device, .dl_dtype = carat_dtype_to_dl(dtype) };
+    to->view = (carat_tensor){ .data = to->element, .device = { CARAT_CPU, 0 }, .dl_dtype = carat_dtype_to_dl(dtype) };
     return CARAT_OK;
 }
 
@@ -205,6 +206,7 @@ static carat_status prepare_all(const carat_frame *call, const carat_pointwise_r
         }
     }
     launch->compute = p->dtypes.compute;
+    launch->common = p->dtypes.in;
     memcpy(launch->scalar, p->got.scalar, sizeof launch->scalar);
     return carat_pointwise_check(call, launch, p->dtypes.out);
 }
@@ -247,13 +249,16 @@ static carat_status run(carat_frame *call)
 
 carat_status carat_copy(const carat_frame *call, const carat_tensor *to, const carat_tensor *from)
 {
-    const carat_pointwise launch = { .row = CARAT_POINTWISE_copy, .compute = carat_compute_dtype(carat_dtype_of(from)), .out = to, .in = { from } };
+    const carat_pointwise launch = { .row = CARAT_POINTWISE_copy, .compute = carat_compute_dtype(carat_dtype_of(from)),
+                                     .common = carat_dtype_of(from), .out = to, .in = { from } };
     return carat_pointwise_launch(call, &launch);
 }
 
 const carat_family carat_family_pointwise = {
     .name = "pointwise",
     .source = "pointwise.k.c",
+    .lanes_source = "pointwise_lanes.k.c",
+    .host_numbers = true,
     .row = row_at,
     .row_count = CARAT_POINTWISE_COUNT,
     .run = run,

@@ -19,6 +19,7 @@ typedef enum carat_pointwise_id {
 typedef struct carat_pointwise {
     carat_pointwise_id row;
     carat_dtype compute;              // dtype that the row computes in
+    carat_dtype common;               // what inputs of another dtype become first; needed for groups of many lanes only
     const carat_tensor *out;
     const carat_tensor *in[CARAT_POINTWISE_INPUTS];
     carat_scalar scalar[CARAT_POINTWISE_SCALARS];

@@ -53,6 +53,7 @@ carat_key carat_pointwise_key(const carat_pointwise *launch, carat_dtype out)
 
 carat_status carat_pointwise_check(const carat_frame *call, const carat_pointwise *launch, carat_dtype out)
 {
+    if (carat_has_lanes(call)) return CARAT_OK; // layouts have kernels of their own there: the launch finds out
     const carat_key key = carat_pointwise_key(launch, out);
     carat_kernel kernel;
     return carat_kernel_get(call->backend, call->device, &key, &kernel);
@@ -70,9 +71,25 @@ static int block_elements(const carat_pointwise_row *row, const carat_key *key)
     return row->near || smallest == 1 ? 64 : 32;
 }
 
+// The scalars' names.
+void carat_pointwise_describe_scalars(const carat_pointwise_row *row, carat_defines *defines)
+{
+    const char *scalar = row->scalar_names;
+    for (int s = 0; s < row->scalars; ++s) {
+        const int length = (int)strcspn(scalar, " ");
+        char name[8];
+        snprintf(name, sizeof name, "S%d", s);
+        carat_define(defines, name, "%.*s", length, scalar);
+        scalar += length + (scalar[length] == ' ');
+    }
+}
+
 void carat_pointwise_describe(const carat_key *key, const carat_target *target, carat_defines *defines)
 {
-    (void)target;
+    if (target->lanes > 1) {
+        carat_pointwise_describe_lanes(key, defines);
+        return;
+    }
     const carat_pointwise_row *row = carat_pointwise_row_at(key->row);
     const char *const in = carat_dtype_name((carat_dtype)key->dtypes[KEY_IN]);
     const char *const compute = carat_dtype_name((carat_dtype)key->dtypes[KEY_COMPUTE]);
@@ -95,14 +112,7 @@ void carat_pointwise_describe(const carat_key *key, const carat_target *target, 
         carat_define(defines, "NEAR", "%s", row->near);
         carat_define(defines, "NEAR_BODY", "%s", row->near_body);
     }
-    const char *scalar = row->scalar_names;
-    for (int s = 0; s < row->scalars; ++s) {
-        const int length = (int)strcspn(scalar, " ");
-        char name[8];
-        snprintf(name, sizeof name, "S%d", s);
-        carat_define(defines, name, "%.*s", length, scalar);
-        scalar += length + (scalar[length] == ' ');
-    }
+    carat_pointwise_describe_scalars(row, defines);
 }
 
 typedef struct emitter {
@@ -152,7 +162,10 @@ static void emit_row(const emitter *to, carat_pointwise_id id)
 
 void carat_pointwise_enumerate(const carat_target *target, void (*emit_key)(void *arg, const carat_key *key), void *arg)
 {
-    (void)target;
+    if (target->lanes > 1) {
+        carat_pointwise_enumerate_lanes(emit_key, arg);
+        return;
+    }
     const emitter to = { emit_key, arg };
     emit_copies(&to);
     for (carat_pointwise_id id = 0; id < CARAT_POINTWISE_COUNT; ++id) emit_row(&to, id);

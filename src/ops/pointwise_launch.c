@@ -2,7 +2,7 @@
 // The plan of a pointwise launch: order and merge dimensions, decide which operands are staged, cut the index space
 // into groups and chunks (see kernels/pointwise.k.c for what these mean).
 #include "core/kernel_types.h"
-#include "ops/pointwise_row.h"
+#include "ops/pointwise_space.h"
 #include "pointwise_args.h"
 
 #include <stdlib.h>
@@ -17,90 +17,6 @@ enum {
     SHORT_ROW = 64,          // rows below this many columns are run together
     TILE = 32,               // side of a transposed chunk: 32 f32 are two cache lines
 };
-
-// The index space while it is being shaped: operand 0 is the output.
-typedef struct space {
-    int rank, operands;
-    int64_t size[CARAT_MAX_DIMS];
-    int64_t stride[1 + CARAT_POINTWISE_INPUTS][CARAT_MAX_DIMS];
-} space;
-
-static void drop_dim(space *s, int d)
-{
-    --s->rank;
-    memmove(&s->size[d], &s->size[d + 1], sizeof *s->size * (size_t)(s->rank - d));
-    for (int j = 0; j < s->operands; ++j)
-        memmove(&s->stride[j][d], &s->stride[j][d + 1], sizeof *s->stride[j] * (size_t)(s->rank - d));
-}
-
-static void swap_dims(space *s, int a, int b)
-{
-    const int64_t size = s->size[a];
-    s->size[a] = s->size[b];
-    s->size[b] = size;
-    for (int j = 0; j < s->operands; ++j) {
-        const int64_t stride = s->stride[j][a];
-        s->stride[j][a] = s->stride[j][b];
-        s->stride[j][b] = stride;
-    }
-}
-
-// Whether dimension a should lie inside b: the first operand with different strides there decides, the output first.
-static bool lies_inside(const space *s, int a, int b)
-{
-    for (int j = 0; j < s->operands; ++j) {
-        const int64_t sa = llabs(s->stride[j][a]), sb = llabs(s->stride[j][b]);
-        if (sa != sb && sa && sb) return sa < sb;
-    }
-    return false;
-}
-
-static bool mergeable(const space *s, int inner)
-{
-    for (int j = 0; j < s->operands; ++j)
-        if (s->stride[j][inner + 1] != s->size[inner] * s->stride[j][inner]) return false;
-    return true;
-}
-
-// Innermost dimension first, sorted by stride, sizes of 1 dropped, neighbours merged where every operand allows it.
-static void shape_space(space *s, const carat_pointwise *launch, int inputs)
-{
-    const carat_tensor *out = launch->out;
-    s->rank = out->ndim;
-    s->operands = 1 + inputs;
-    int64_t strides[CARAT_MAX_DIMS];
-    for (int j = 0; j < s->operands; ++j) {
-        carat_broadcast_strides(j ? launch->in[j - 1] : out, out->ndim, out->shape, strides);
-        for (int d = 0; d < out->ndim; ++d) s->stride[j][d] = strides[out->ndim - 1 - d];
-    }
-    for (int d = 0; d < out->ndim; ++d) s->size[d] = out->shape[out->ndim - 1 - d];
-    for (int d = s->rank; d-- > 0;)
-        if (s->size[d] == 1) drop_dim(s, d);
-    for (int i = 1; i < s->rank; ++i)
-        for (int d = i; d > 0 && lies_inside(s, d, d - 1); --d) swap_dims(s, d, d - 1);
-    for (int d = 0; d + 1 < s->rank;)
-        if (mergeable(s, d)) {
-            s->size[d + 1] *= s->size[d];
-            for (int j = 0; j < s->operands; ++j) s->stride[j][d + 1] = s->stride[j][d];
-            drop_dim(s, d);
-        } else {
-            ++d;
-        }
-}
-
-// Brings the dimension in which a transposed operand is contiguous next to the columns. True if there is one.
-static bool find_transposed(space *s)
-{
-    for (int j = 0; j < s->operands; ++j) {
-        if (s->rank < 2 || llabs(s->stride[j][0]) <= 1) continue;
-        for (int d = 1; d < s->rank; ++d)
-            if (s->stride[j][d] == 1) {
-                swap_dims(s, 1, d);
-                return true;
-            }
-    }
-    return false;
-}
 
 static int64_t at_least_one(int64_t n)
 {
@@ -122,7 +38,7 @@ static int64_t buffer_elements(const carat_pointwise *launch, int inputs)
     return POINTWISE_CHUNK / (int64_t)largest;
 }
 
-static void choose_chunks(pointwise_args *a, const space *s, bool transposed, int64_t buffer)
+static void choose_chunks(pointwise_args *a, const carat_pointwise_space *s, bool transposed, int64_t buffer)
 {
     const int64_t cols = a->size[0], rows = a->size[1];
     bool any_staged = false;
@@ -183,6 +99,7 @@ carat_status carat_pointwise_launch(const carat_frame *call, const carat_pointwi
     const int64_t numel = carat_numel(launch->out);
     if (numel == 0) return CARAT_OK;
     const int inputs = row->inputs;
+    if (carat_has_lanes(call)) return carat_pointwise_launch_lanes(call, launch);
     pointwise_args a;
     memset(&a, 0, sizeof a);
     for (int d = 0; d < POINTWISE_RANK; ++d) a.size[d] = 1;
@@ -195,9 +112,9 @@ carat_status carat_pointwise_launch(const carat_frame *call, const carat_pointwi
     for (int i = 0; i < row->scalars; ++i) carat_scalar_store(launch->scalar[i], scalars, a.scalar[i].bits);
 
     if (!plan_contiguous(&a, launch, inputs, numel)) {
-        space s;
-        shape_space(&s, launch, inputs);
-        const bool transposed = find_transposed(&s);
+        carat_pointwise_space s;
+        carat_pointwise_shape(&s, launch, inputs);
+        const bool transposed = carat_pointwise_find_transposed(&s);
         if (s.rank > POINTWISE_RANK) return carat_step_aside("rank");
         memcpy(a.size, s.size, sizeof *a.size * (size_t)s.rank);
         for (int j = 0; j <= inputs; ++j) memcpy(a.operand[j].stride, s.stride[j], sizeof *s.stride[j] * (size_t)s.rank);

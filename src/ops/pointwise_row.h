@@ -53,6 +53,7 @@ carat_status carat_pointwise_gelu_backward(carat_frame *call);
 carat_status carat_pointwise_elu_backward(carat_frame *call);
 carat_status carat_pointwise_celu(carat_frame *call);
 carat_status carat_pointwise_log_sigmoid(carat_frame *call);
+carat_status carat_pointwise_log_sigmoid_backward(carat_frame *call);
 carat_status carat_pointwise_glu(carat_frame *call);
 carat_status carat_pointwise_glu_backward(carat_frame *call);
 
@@ -66,6 +67,12 @@ carat_status carat_pointwise_check(const carat_frame *call, const carat_pointwis
 // The key of a launch's kernel.
 carat_key carat_pointwise_key(const carat_pointwise *launch, carat_dtype out);
 
+// The same for groups of many lanes (pointwise_lanes.c).
+carat_status carat_pointwise_launch_lanes(const carat_frame *call, const carat_pointwise *launch);
+void carat_pointwise_describe_lanes(const carat_key *key, carat_defines *defines);
+void carat_pointwise_enumerate_lanes(void (*emit)(void *arg, const carat_key *key), void *arg);
+
+void carat_pointwise_describe_scalars(const carat_pointwise_row *row, carat_defines *defines);
 void carat_pointwise_describe(const carat_key *key, const carat_target *target, carat_defines *defines);
 void carat_pointwise_enumerate(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg);
 

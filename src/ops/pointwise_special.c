@@ -231,15 +231,23 @@ carat_status carat_pointwise_log_sigmoid(carat_frame *call)
 {
     const carat_tensor *self = carat_tensor_arg(call, 0);
     if (!self || !carat_is_float(carat_dtype_of(self))) return carat_step_aside("dtype");
+    if (carat_has_lanes(call)) return carat_step_aside("ATen keeps nothing for the gradient there");
     if (!carat_is_contiguous(self)) return carat_step_aside("strided input");
     carat_output out[2];
     const carat_dtype dtype = carat_dtype_of(self);
     for (int i = 0; i < 2; ++i) CARAT_TRY(carat_output_make(call, i, dtype, self->ndim, self->shape, NULL, &out[i]));
-    carat_pointwise launch = { .row = CARAT_POINTWISE_log_sigmoid, .compute = carat_compute_dtype(dtype), .out = &out[0].view, .in = { self } };
+    carat_pointwise launch = { .row = CARAT_POINTWISE_log_sigmoid, .compute = carat_compute_dtype(dtype), .common = dtype,
+                               .out = &out[0].view, .in = { self } };
     CARAT_TRY(carat_pointwise_launch(call, &launch));
     launch.row = CARAT_POINTWISE_log_sigmoid_buffer;
     launch.out = &out[1].view;
     return carat_pointwise_launch(call, &launch);
+}
+
+// On other devices ATen's forward pass leaves the buffer empty.
+carat_status carat_pointwise_log_sigmoid_backward(carat_frame *call)
+{
+    return carat_has_lanes(call) ? carat_step_aside("ATen keeps nothing for the gradient there") : own_row(call);
 }
 
 // The two halves of a tensor along a dimension.

@@ -4,14 +4,10 @@
 #include "core/tensor.h"
 #include "jit/jit.h"
 #include "ops/operand.h"
+#include "ops/softmax_lanes.h"
 #include "softmax_args.h"
 
-typedef struct softmax_row {
-    carat_row base;
-    bool log, backward;
-} softmax_row;
-
-static const softmax_row rows[] = {
+static const carat_softmax_row rows[] = {
 #define SOFTMAX(id, overloads, log, backward) { { #id, overloads, CARAT_FLOATS, NULL }, log, backward },
 #include "softmax.def"
 #undef SOFTMAX
@@ -37,8 +33,12 @@ static carat_key make_key(int row, carat_dtype dtype, part through)
 
 static void describe(const carat_key *key, const carat_target *target, carat_defines *defines)
 {
+    if (target->lanes > 1) {
+        carat_softmax_describe_lanes(key, &rows[key->row], defines);
+        return;
+    }
     static const char *const parts[PART_COUNT] = { "rows", "columns", "gathered" };
-    const softmax_row *row = &rows[key->row];
+    const carat_softmax_row *row = &rows[key->row];
     const carat_dtype dtype = (carat_dtype)key->dtypes[0];
     carat_define(defines, "T", "%s", carat_dtype_name(dtype));
     carat_define(defines, "LOG", "%d", row->log);
@@ -48,8 +48,8 @@ static void describe(const carat_key *key, const carat_target *target, carat_def
 
 static void enumerate(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg)
 {
-    (void)target;
-    for (int row = 0; row < ROW_COUNT; ++row)
+    for (int row = 0; target->lanes > 1 && row < ROW_COUNT; ++row) carat_softmax_enumerate_lanes(target, row, &rows[row], emit, arg);
+    for (int row = 0; target->lanes == 1 && row < ROW_COUNT; ++row)
         for (carat_dtype dtype = 0; dtype < CARAT_DTYPE_COUNT; ++dtype)
             for (part through = 0; carat_is_float(dtype) && through < PART_COUNT; ++through) {
                 const carat_key key = make_key(row, dtype, through);
@@ -100,7 +100,7 @@ static bool merge_strides(softmax_args *a, const carat_tensor *x, int dim)
     return true;
 }
 
-static part choose_part(const softmax_row *row, const softmax_args *a, carat_dtype dtype)
+static part choose_part(const carat_softmax_row *row, const softmax_args *a, carat_dtype dtype)
 {
     const int64_t keep = SOFTMAX_BUFFER / (int64_t)carat_dtype_size(carat_compute_dtype(dtype));
     const bool gathers = a->size * SOFTMAX_WIDTH <= keep;
@@ -117,7 +117,7 @@ static bool is_even_row(const softmax_args *a, carat_dtype dtype)
 }
 
 // Below this inner size ATen's forward pass is as fast where columns are walked: conversions and logarithms weigh more.
-static int64_t least_inner(const softmax_row *row, carat_dtype dtype)
+static int64_t least_inner(const carat_softmax_row *row, carat_dtype dtype)
 {
     return row->log || carat_dtype_in(dtype, CARAT_HALVES) ? 4 * WIDEST_VECTOR : WIDEST_VECTOR;
 }
@@ -146,7 +146,7 @@ static carat_status launch(const carat_frame *call, const carat_key *key, softma
 {
     const carat_dtype dtype = (carat_dtype)key->dtypes[0];
     const size_t bytes = carat_dtype_size(carat_compute_dtype(dtype));
-    const softmax_row *row = &rows[key->row];
+    const carat_softmax_row *row = &rows[key->row];
     const bool needs_scratch = !row->log && !row->backward && key->params[0] == ROWS
                                && carat_dtype_size(dtype) != bytes && a->size > SOFTMAX_BUFFER / (int64_t)bytes;
     const int64_t groups = choose_groups(call, a, key, needs_scratch);
@@ -243,12 +243,14 @@ static carat_status run_backward(carat_frame *call, int row)
 static carat_status run(carat_frame *call)
 {
     const int row = call->op->row_index;
+    if (carat_has_lanes(call)) return carat_softmax_run_lanes(call, row, &rows[row]);
     return rows[row].backward ? run_backward(call, row) : run_forward(call, row);
 }
 
 const carat_family carat_family_softmax = {
     .name = "softmax",
     .source = "softmax.k.c",
+    .lanes_source = "softmax_lanes.k.c",
     .row = row_at,
     .row_count = ROW_COUNT,
     .run = run,

@@ -11,7 +11,14 @@ if importlib.util.find_spec("carat") is None:
 
 def pytest_addoption(parser):
     parser.addoption("--full", action="store_true", help="every sample of every operator in every dtype, not a few")
+    parser.addoption("--device", default="cpu", help="where the operator database makes its samples: cpu or cuda")
     parser.addoption("--only", default=None, help="operators to take over: the grammar of carat.enable()")
+
+
+def pytest_configure(config):
+    import samples
+
+    samples.DEVICE = config.getoption("device")
 
 
 def pytest_terminal_summary(terminalreporter):

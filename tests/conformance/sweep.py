@@ -106,7 +106,7 @@ def gradients(op, sample, seeds):
         if not outputs or not wanted:
             return None
         generator = torch.Generator().manual_seed(seeds)
-        upstream = [torch.randn(t.shape, dtype=t.dtype if t.is_complex() else torch.float32, generator=generator).to(t.dtype)
+        upstream = [torch.randn(t.shape, dtype=t.dtype if t.is_complex() else torch.float32, generator=generator).to(t.device, t.dtype)
                     for t in outputs]
         return torch.autograd.grad(outputs, wanted, upstream, allow_unused=True)
     return run
@@ -143,7 +143,7 @@ def same_layout(value):
     value = value.detach()
     if 0 in value.stride():
         return value.clone()
-    return torch.empty_strided(value.shape, value.stride(), dtype=value.dtype).copy_(value)
+    return torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device=value.device).copy_(value)
 
 
 def check_inplace(op, sample, what):
@@ -162,9 +162,9 @@ def outs_like(results, how):
     """Tensors for out=: as the results are, with holes, or of a wrong size."""
     def make(t):
         if how == "strided":
-            return torch.full([*t.shape, 2], 3, dtype=t.dtype)[..., 0]
+            return torch.full([*t.shape, 2], 3, dtype=t.dtype, device=t.device)[..., 0]
         if how == "wrong":
-            return torch.empty([1, *t.shape], dtype=t.dtype).fill_(3)
+            return torch.empty([1, *t.shape], dtype=t.dtype, device=t.device).fill_(3)
         return torch.empty_like(t).fill_(3)
     return [make(t) for t in results]
 
@@ -209,6 +209,6 @@ def non_contiguous(sample):
 
 def check_errors(op):
     """Bad input: the same exception with the same words."""
-    for index, error in enumerate(op.error_inputs("cpu")):
+    for index, error in enumerate(op.error_inputs(samples.DEVICE)):
         sample = error.sample_input
         run_both(lambda: lambda: op(sample.input, *sample.args, **sample.kwargs), f"{op.name}, error input {index}")

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+// The words of kernel C on an NVIDIA GPU, for NVRTC: no headers. A group is LANES threads, a constant of the specialisation:
+// a power of two: a part of a warp, from 64 on a block of its own, beyond 1024 a cluster of blocks.
+#ifndef CARAT_DIALECT_CUDA_H
+#define CARAT_DIALECT_CUDA_H
+
+#ifndef VEC
+#define VEC 1
+#endif
+#ifndef KEEP
+#define KEEP 1
+#endif
+
+// ---- element types, by their names in Carat
+typedef unsigned char b8;
+typedef unsigned char u8;
+typedef signed char i8;
+typedef short i16;
+typedef int i32;
+typedef long long i64;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+struct f16 { u16 bits; };
+struct bf16 { u16 bits; };
+typedef float f32;
+typedef double f64;
+
+// ---- declaring
+#define WORD static __device__ __forceinline__
+#define CAT_(a, b) a##b
+#define CAT(a, b) CAT_(a, b)
+#define GLOBAL
+#define BLOCK_THREADS (LANES > 1024 ? 1024 : LANES > 32 ? LANES : 128)
+#define GROUPS_OF_BLOCK (LANES < BLOCK_THREADS ? BLOCK_THREADS / LANES : 1)
+#define BLOCKS_OF_GROUP (LANES > BLOCK_THREADS ? LANES / BLOCK_THREADS : 1) // a cluster, from compute capability 9.0 on
+#define LOCAL(T, name, n)                                  \
+    __shared__ T CAT(name, _of_all)[GROUPS_OF_BLOCK][n];   \
+    T *const name = CAT(name, _of_all)[GROUPS_OF_BLOCK > 1 ? threadIdx.x / LANES : 0]
+
+#if LANES > 1024
+#define CLUSTER_SHAPE __cluster_dims__(BLOCKS_OF_GROUP, 1, 1)
+WORD u32 block_of_group() { u32 rank; asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank)); return rank; }
+#else
+#define CLUSTER_SHAPE
+WORD u32 block_of_group() { return 0; }
+#endif
+
+// The backend reads LANES off the size of KERNEL_NAME_lanes, and BLOCK_THREADS off the launch bounds.
+#define KERNEL(args_type, a)                                                                                           \
+    WORD void CAT(KERNEL_NAME, _group)(const args_type *a, i64 group_id_);                                             \
+    extern "C" __device__ char CAT(KERNEL_NAME, _lanes)[LANES];                                                        \
+    char CAT(KERNEL_NAME, _lanes)[LANES];                                                                              \
+    extern "C" __global__ void CLUSTER_SHAPE __launch_bounds__(BLOCK_THREADS)                                          \
+        KERNEL_NAME(const __grid_constant__ args_type args, i64 groups)                                                \
+    {                                                                                                                  \
+        const i64 block = (i64)blockIdx.y * gridDim.x + blockIdx.x;                                                    \
+        const i64 group = block / BLOCKS_OF_GROUP * GROUPS_OF_BLOCK + (GROUPS_OF_BLOCK > 1 ? threadIdx.x / LANES : 0); \
+        if (group < groups) CAT(KERNEL_NAME, _group)(&args, group);                                                    \
+    }                                                                                                                  \
+    WORD void CAT(KERNEL_NAME, _group)(const args_type *a, i64 group_id_)
+#define group_id() group_id_
+#define lane() ((i32)(block_of_group() * BLOCK_THREADS + threadIdx.x % LANES))
+#define LOCAL_NAME(name) CAT(CAT(KERNEL_NAME, _), name)
+
+// The threads of a warp that belong to this lane's group.
+#define GROUP_MASK (LANES >= 32 ? ~0u : ((1u << (LANES % 32)) - 1) << (threadIdx.x % 32 / LANES * LANES))
+WORD void SYNC()
+{
+    if (BLOCKS_OF_GROUP > 1) asm volatile("barrier.cluster.arrive.aligned;\n\tbarrier.cluster.wait.aligned;" ::: "memory");
+    else if (LANES > 32) __syncthreads();
+    else __syncwarp(GROUP_MASK);
+}
+
+// ---- loops
+#define UNROLLED _Pragma("unroll")
+#define SCALAR_LOOP
+#define INDEPENDENT
+#define FOR_LANES(i, n) for (i64 i = lane(); i < (n); i += LANES)
+// Over the VEC elements of small fixed arrays, which stay in registers, and over the KEEP vectors that a lane holds.
+#define FOR_VEC(k) UNROLLED for (int k = 0; k < VEC; ++k)
+#define FOR_KEEP(t) UNROLLED for (int t = 0; t < KEEP; ++t)
+
+// ---- vectors in memory: VEC consecutive elements, aligned to their size together (16 bytes at most)
+template <class T, int N> struct alignas(sizeof(T) * N) packed { T e[N]; };
+template <class T> WORD void fetch_vec(T *v, const T *p)
+{
+    const packed<T, VEC> r = *(const packed<T, VEC> *)p;
+    FOR_VEC(k) v[k] = r.e[k];
+}
+template <class T> WORD void splat_vec(T *v, const T *p)
+{
+    const T one = *p;
+    FOR_VEC(k) v[k] = one;
+}
+template <class T> WORD void put_vec(T *p, const T *v)
+{
+    packed<T, VEC> r;
+    FOR_VEC(k) r.e[k] = v[k];
+    *(packed<T, VEC> *)p = r;
+}
+
+// ---- group reductions: a butterfly inside each warp, then over the block's warps through shared memory, then over the
+// cluster's blocks, each of which writes what it has to all of them
+#define WARP_LANES (LANES < 32 ? LANES : 32)
+#define GROUP_WARPS (LANES > 32 ? BLOCK_THREADS / 32 : 1) // of a block
+
+// Functions, not macros: an operand is a shuffle, in which all lanes take part.
+template <class T> WORD T reduce_add(T x, T y) { return x + y; }
+template <class T> WORD T reduce_max(T x, T y) { return x > y ? x : y; }
+
+// Writes v to the place in another block's shared memory that p is in this one's.
+WORD u32 remote_place(const void *p, u32 block)
+{
+    u32 there;
+    asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(there) : "r"((u32)__cvta_generic_to_shared(p)), "r"(block));
+    return there;
+}
+WORD void put_remote(f32 *p, f32 v, u32 block)
+{
+    asm volatile("st.shared::cluster.f32 [%0], %1;" : : "r"(remote_place(p, block)), "f"(v) : "memory");
+}
+WORD void put_remote(f64 *p, f64 v, u32 block)
+{
+    asm volatile("st.shared::cluster.f64 [%0], %1;" : : "r"(remote_place(p, block)), "d"(v) : "memory");
+}
+
+#define GROUP_REDUCTION(name, T, combine)                                                               \
+    WORD T name(T v)                                                                                    \
+    {                                                                                                   \
+        UNROLLED for (int o = WARP_LANES / 2; o; o >>= 1) v = combine(v, __shfl_xor_sync(GROUP_MASK, v, o)); \
+        if (LANES <= 32) return v;                                                                      \
+        __shared__ T of_warp[GROUP_WARPS];                                                              \
+        __syncthreads();                                                                                \
+        if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = v;                                       \
+        __syncthreads();                                                                                \
+        v = of_warp[threadIdx.x % GROUP_WARPS];                                                         \
+        UNROLLED for (int o = GROUP_WARPS / 2; o; o >>= 1) v = combine(v, __shfl_xor_sync(~0u, v, o));  \
+        return of_cluster_##name(v);                                                                    \
+    }
+#if LANES > 1024
+#define CLUSTER_REDUCTION(name, T, combine)                                                             \
+    WORD T of_cluster_##name(T v)                                                                       \
+    {                                                                                                   \
+        __shared__ T of_block[BLOCKS_OF_GROUP];                                                         \
+        SYNC(); /* the other blocks have begun, and have read what was here before */                   \
+        if (threadIdx.x < BLOCKS_OF_GROUP) put_remote(&of_block[block_of_group()], v, threadIdx.x);     \
+        SYNC();                                                                                         \
+        v = of_block[0];                                                                                \
+        UNROLLED for (int b = 1; b < BLOCKS_OF_GROUP; ++b) v = combine(v, of_block[b]);                 \
+        return v;                                                                                       \
+    }
+#else
+#define CLUSTER_REDUCTION(name, T, combine) WORD T of_cluster_##name(T v) { return v; }
+#endif
+#define REDUCTION(name, T, combine) CLUSTER_REDUCTION(name, T, combine) GROUP_REDUCTION(name, T, combine)
+REDUCTION(group_sum, f32, reduce_add)
+REDUCTION(group_sum, f64, reduce_add)
+REDUCTION(group_max, f32, reduce_max)
+REDUCTION(group_max, f64, reduce_max)
+
+#include "cuda_complex.h"
+#include "cuda_math.h"
+
+// ---- arithmetic types: acc_<T> is what an element of T is computed in
+typedef u8 acc_b8;
+typedef u8 acc_u8;
+typedef i8 acc_i8;
+typedef i16 acc_i16;
+typedef i32 acc_i32;
+typedef i64 acc_i64;
+typedef f32 acc_f16;
+typedef f32 acc_bf16;
+typedef f32 acc_f32;
+typedef f64 acc_f64;
+typedef c64 acc_c64;
+typedef c128 acc_c128;
+
+// ---- load_<T>: element to arithmetic type
+WORD u8 load_b8(b8 x) { return x != 0; }
+WORD u8 load_u8(u8 x) { return x; }
+WORD i8 load_i8(i8 x) { return x; }
+WORD i16 load_i16(i16 x) { return x; }
+WORD i32 load_i32(i32 x) { return x; }
+WORD i64 load_i64(i64 x) { return x; }
+WORD f32 load_f32(f32 x) { return x; }
+WORD f64 load_f64(f64 x) { return x; }
+WORD c64 load_c64(c64 x) { return x; }
+WORD c128 load_c128(c128 x) { return x; }
+WORD f32 load_bf16(bf16 x) { return f32_from_bits((u32)x.bits << 16); }
+WORD f32 load_f16(f16 x) { f32 y; asm("cvt.f32.f16 %0, %1;" : "=f"(y) : "h"(x.bits)); return y; }
+
+// ---- store_<T>: arithmetic value of any type to element, as ATen converts; of a complex number the real part
+// A float becomes u8 through i64, so that negative ones wrap as in ATen.
+#define store_b8(x) ((b8)((x) != 0))
+#define store_u8(x) ((u8)(i64)real_part(x))
+#define store_i8(x) ((i8)real_part(x))
+#define store_i16(x) ((i16)real_part(x))
+#define store_i32(x) ((i32)real_part(x))
+#define store_i64(x) ((i64)real_part(x))
+#define store_f32(x) ((f32)real_part(x))
+#define store_f64(x) ((f64)real_part(x))
+#define store_c64(x) (c64_from(x))
+#define store_c128(x) (c128_from(x))
+#define store_bf16(x) bf16_from_f32((f32)real_part(x))
+#define store_f16(x) f16_from_f32((f32)real_part(x))
+WORD bf16 bf16_from_f32(f32 x) { bf16 y; asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(y.bits) : "f"(x)); return y; }
+WORD f16 f16_from_f32(f32 x) { f16 y; asm("cvt.rn.f16.f32 %0, %1;" : "=h"(y.bits) : "f"(x)); return y; }
+
+#include "arithmetic.h"
+
+#endif

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+// Arguments of the softmax kernels for groups of many lanes, shared by host and kernel.
+#ifndef CARAT_KERNELS_SOFTMAX_LANES_ARGS_H
+#define CARAT_KERNELS_SOFTMAX_LANES_ARGS_H
+
+typedef struct softmax_lanes_args {
+    const void *x;    // forward: the input; backward: the result of the forward pass
+    const void *grad; // backward
+    void *out;
+    i64 cols;
+    i64 x_row;        // stride of x's rows; the other tensors are contiguous
+} softmax_lanes_args;
+
+#endif

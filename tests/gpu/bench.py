@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""bench.py [WORD...]: the cases with one of the words in their names. GPU time against ATen in one process: cold L2 (inputs rotate through more memory than it has), random data, medians; share of
+the measured copy ceiling; host time of a call on 64 elements. Prints a table."""
+
+import statistics
+import sys
+import time
+
+import torch
+
+import carat
+
+ROTATION = 256 << 20  # bytes that pass between two uses of an input, several times the L2 cache
+OFF, ON = [], None
+
+
+def events(functions, rounds):
+    """Milliseconds of each call, in turn; two of them keep the queue filled while they are recorded."""
+    marks = []
+    for i in range(rounds):
+        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        start.record()
+        functions[i % len(functions)]()
+        end.record()
+        marks.append((start, end))
+    torch.cuda.synchronize()
+    return statistics.median(s.elapsed_time(e) for s, e in marks)
+
+
+def gpu_times(make, bytes_moved, rounds=30):
+    """Medians of ATen and Carat, interleaved."""
+    copies = max(2, min(64, -(-ROTATION // max(bytes_moved, 1)) + 1))
+    functions = [make() for _ in range(copies)]
+    times = {False: [], True: []}
+    for on in (False, True):
+        with carat.use(None if on else []):
+            events(functions, 3)
+    for _ in range(3):
+        for on in (False, True):
+            with carat.use(None if on else []):
+                times[on].append(events(functions, rounds))
+    return min(times[False]), min(times[True])
+
+
+def host_times(function, calls=1000):
+    best = {False: float("inf"), True: float("inf")}
+    for _ in range(7):
+        for on in (False, True):
+            with carat.use(None if on else []):
+                function()
+                torch.cuda.synchronize()
+                start = time.perf_counter()
+                for _ in range(calls):
+                    function()
+                best[on] = min(best[on], (time.perf_counter() - start) / calls)
+                torch.cuda.synchronize()
+    return best[False] * 1e6, best[True] * 1e6
+
+
+def randn(*shape, dtype=torch.float32):
+    return torch.randn(*shape, device="cuda").to(dtype)
+
+
+def copy_ceiling():
+    pairs = [(randn(1 << 28), torch.empty(1 << 28, device="cuda")) for _ in range(2)]
+    functions = [lambda x=x, y=y: y.copy_(x) for x, y in pairs]
+    events(functions, 4)
+    return 2 * 4 * (1 << 28) / events(functions, 20) * 1e3
+
+
+def cases():
+    bf16, f32 = torch.bfloat16, torch.float32
+    n = 1 << 26
+    for dtype in (f32, bf16):
+        size, name = torch.empty(0, dtype=dtype).element_size(), str(dtype)[6:]
+        side = 8192
+        yield f"add 64M {name}", 3 * n * size, lambda d=dtype: (lambda x=randn(n, dtype=d), y=randn(n, dtype=d): x + y)
+        yield f"mul scalar 64M {name}", 2 * n * size, lambda d=dtype: (lambda x=randn(n, dtype=d): x * 2.5)
+        yield f"gelu 64M {name}", 2 * n * size, lambda d=dtype: (lambda x=randn(n, dtype=d): torch.nn.functional.gelu(x))
+        yield f"exp 16M {name}", n // 2 * size, lambda d=dtype: (lambda x=randn(n // 4, dtype=d): torch.exp(x))
+        yield f"exp 1M {name}", n // 32 * size, lambda d=dtype: (lambda x=randn(n // 64, dtype=d): torch.exp(x))
+        yield f"where 64M {name}", n * (3 * size + 1), lambda d=dtype: (lambda c=randn(n) > 0, x=randn(n, dtype=d), y=randn(n, dtype=d): torch.where(c, x, y))
+        yield f"add row 8192x8192 {name}", 2 * n * size, lambda d=dtype: (lambda x=randn(side, side, dtype=d), b=randn(side, dtype=d): x + b)
+        yield f"add column 8192x8192 {name}", 2 * n * size, lambda d=dtype: (lambda x=randn(side, side, dtype=d), b=randn(side, 1, dtype=d): x + b)
+        yield f"add transposed 8192x8192 {name}", 3 * n * size, lambda d=dtype: (lambda x=randn(side, side, dtype=d), y=randn(side, side, dtype=d): x + y.t())
+        yield f"mul sliced 8192x4096 {name}", 3 * n * size, lambda d=dtype: (lambda x=randn(side, side, dtype=d)[:, ::2], y=randn(side, side // 2, dtype=d): x * y)
+        yield f"add odd 8191x8191 {name}", 3 * 8191 * 8191 * size, lambda d=dtype: (lambda x=randn(8191, 8192, dtype=d)[:, 1:], y=randn(8191, 8191, dtype=d): x + y)
+    yield "add bf16 + f32 64M", 10 * n, lambda: (lambda x=randn(n, dtype=bf16), y=randn(n): x + y)
+    yield "add_ 64M f32", 12 * n, lambda: (lambda x=randn(n), y=randn(n): x.add_(y))
+    if carat_has("_softmax"):
+        for dtype in (f32, bf16):
+            size, name = torch.empty(0, dtype=dtype).element_size(), str(dtype)[6:]
+            for cols in (256, 1024, 4096, 8192, 32768, 65536, 262144):
+                yield (f"softmax {n // cols}x{cols} {name}", 2 * n * size,
+                       lambda d=dtype, c=cols: (lambda x=randn(n // c, c, dtype=d): torch.softmax(x, -1)))
+            yield f"log_softmax 16384x4096 {name}", 2 * n * size, lambda d=dtype: (lambda x=randn(n // 4096, 4096, dtype=d): torch.log_softmax(x, -1))
+            yield (f"softmax backward 16384x4096 {name}", 3 * n * size, lambda d=dtype: (lambda g=randn(n // 4096, 4096, dtype=d), y=randn(n // 4096, 4096, dtype=d).softmax(-1):
+                   torch._softmax_backward_data(g, y, -1, d)))
+
+
+    if carat_has("native_layer_norm"):
+        for dtype in (f32, bf16):
+            size, name = torch.empty(0, dtype=dtype).element_size(), str(dtype)[6:]
+            for cols in (1024, 4096, 16384):
+                yield (f"layer_norm {n // cols}x{cols} {name}", 2 * n * size,
+                       lambda d=dtype, c=cols: (lambda x=randn(n // c, c, dtype=d), w=randn(c, dtype=d), b=randn(c, dtype=d):
+                       torch.nn.functional.layer_norm(x, (c,), w, b)))
+
+
+def carat_has(name):
+    return any(op.overload == name and "cuda" in op.backends for op in carat.ops())
+
+
+def host_cases():
+    x, y = randn(64), randn(64)
+    out = torch.empty_like(x)
+    yield "add", lambda: torch.add(x, y)
+    yield "x * 2", lambda: x * 2.0
+    yield "exp", lambda: torch.exp(x)
+    yield "add_", lambda: x.add_(y, alpha=0.0)
+    yield "add out", lambda: torch.add(x, y, out=out)
+    yield "gelu", lambda: torch.nn.functional.gelu(x)
+    if carat_has("_softmax"):
+        z = randn(8, 8)
+        yield "softmax", lambda: torch.softmax(z, -1)
+
+
+def main():
+    torch.manual_seed(0)
+    ceiling = copy_ceiling()
+    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}; copy {ceiling / 1e12:.2f} TB/s")
+    print(f"{'case':36s} {'ATen us':>9s} {'Carat us':>9s} {'ratio':>6s} {'TB/s':>6s} {'share':>6s}")
+    ratios = []
+    for name, moved, make in cases():
+        if len(sys.argv) > 1 and not any(word in name for word in sys.argv[1:]):
+            continue
+        theirs, mine = gpu_times(make, moved)
+        ratios.append(theirs / mine)
+        print(f"{name:36s} {theirs * 1e3:9.1f} {mine * 1e3:9.1f} {theirs / mine:6.2f} {moved / mine / 1e9:6.2f} {moved / mine * 1e3 / ceiling:6.3f}", flush=True)
+        torch.cuda.empty_cache()
+    print(f"geometric mean {statistics.geometric_mean(ratios):.2f}, worst {min(ratios):.2f}")
+    if len(sys.argv) > 1:
+        return
+    print("host time of a call on 64 elements, us: " + "; ".join(
+        "{} ATen {:.2f} Carat {:.2f}".format(name, *host_times(function)) for name, function in host_cases()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
