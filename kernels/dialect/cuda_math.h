@@ -83,6 +83,9 @@ WORD f64 k_hypot_f64(f64 x, f64 y) { return hypot(x, y); }
 WORD f32 k_sigmoid_f32(f32 x) { return 1 / (1 + expf(-x)); }
 WORD f64 k_sigmoid_f64(f64 x) { return 1 / (1 + exp(-x)); }
 
+WORD f64 log_positive_f64(f64 x) { return log(x); }
+#include "math_gamma.h"
+
 // These functions choose for themselves where a cheaper form will do.
 #define MATH_NEAR(name)                                                \
     WORD f32 k_##name##_near_f32(f32 x) { return k_##name##_f32(x); }  \

@@ -64,6 +64,14 @@ WORD f64 k_copysign_f64(f64 x, f64 sign) { return __builtin_copysign(x, sign); }
 
 #include "math_f32.h"
 #include "math_f64.h"
+
+WORD f64 log_positive_f64(f64 x) // of a positive normal x
+{
+    f64 e;
+    const f64 f = log_split_f64(x, &e);
+    return log_join_f64(e, f);
+}
+
 #include "math_gamma.h"
 
 #include "math_words.h"

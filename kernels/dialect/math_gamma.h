@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The logarithm of the gamma function and its derivative, f32 computed in f64: near the zeros, above all between the negative
-// poles, sums cancel that f32 could not hold. Included by math.h after math_f64.h, in whose style it is.
+// poles, sums cancel that f32 could not hold. Included after log_positive_f64, the logarithm
+// of a positive normal number.
 //
 //   a >= 3  lgamma(a) = (a - 1/2) log(a) - a + log(2 pi) / 2 + P(1 / a^2) / a     digamma(a) = log(a) - 1 / (2 a) - P(1 / a^2) / a^2
 //   a < 3   lgamma(2 + t) = t (1 + t) P(t), -1 <= t <= 1, and lgamma(a) = lgamma(a + 1) - log(a);  digamma by three steps up
@@ -8,12 +9,9 @@
 #ifndef CARAT_MATH_GAMMA_H
 #define CARAT_MATH_GAMMA_H
 
-WORD f64 log_positive_f64(f64 x)            // of a positive normal x
-{
-    f64 e;
-    const f64 f = log_split_f64(x, &e);
-    return log_join_f64(e, f);
-}
+#ifndef MATH_ROUND_F64
+#define MATH_ROUND_F64 0x1.8p52 // added and taken away: rounds to a whole number
+#endif
 
 WORD f64 sin_of_turns_mid(f64 r)            // sin(pi r), |r| <= 1/2
 {
