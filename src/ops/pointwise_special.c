@@ -298,8 +298,8 @@ carat_status carat_pointwise_glu_backward(carat_frame *call)
     const carat_tensor *given = carat_output_given(call, 0);
     if (given && (carat_overlap_of(given, g) != CARAT_DISJOINT || carat_overlap_of(given, self) != CARAT_DISJOINT))
         return carat_step_aside("output overlaps an input");
-    carat_pointwise first = { .row = CARAT_POINTWISE_glu, .compute = carat_compute_dtype(dtype), .out = &to[0], .in = { g, &in[1] } };
-    carat_pointwise second = { .row = CARAT_POINTWISE_glu_backward, .compute = first.compute, .out = &to[1], .in = { g, &in[0], &in[1] } };
+    carat_pointwise first = { .row = CARAT_POINTWISE_glu, .compute = carat_compute_dtype(dtype), .common = dtype, .out = &to[0], .in = { g, &in[1] } };
+    carat_pointwise second = { .row = CARAT_POINTWISE_glu_backward, .compute = first.compute, .common = dtype, .out = &to[1], .in = { g, &in[0], &in[1] } };
     CARAT_TRY(carat_pointwise_check(call, &first, dtype));
     CARAT_TRY(carat_pointwise_check(call, &second, dtype));
     carat_output out;

@@ -122,7 +122,9 @@ def _norms():
     aten._native_batch_norm_legit.no_stats(x, ones, zeros, True, 0.1, 1e-5)
     for op in (aten._native_batch_norm_legit_no_training, aten._batch_norm_no_update):
         op(x, ones, zeros, zeros.clone(), ones.clone(), 0.1, 1e-5)
-    aten._batch_norm_with_update(x, ones, zeros, zeros.clone(), ones.clone(), 0.1, 1e-5)
+    update = x, ones, zeros, zeros.clone(), ones.clone(), 0.1, 1e-5
+    results = aten._batch_norm_with_update(*update)
+    aten._batch_norm_with_update.out(*update, **dict(zip(("out", "save_mean", "save_invstd", "reserve"), map(torch.empty_like, results))))
 
 
 def _random():
