@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The sort family: sort along a dimension, and the first k in order.
+#include "jit/jit.h"
 #include "core/kernel_types.h"
 #include "core/tensor.h"
 #include "sort_args.h"
@@ -51,6 +52,13 @@ static int outer_rank(const ordering *o)
     return rank;
 }
 
+static carat_key key_of(const ordering *o)
+{
+    carat_key key = { .family = CARAT_FAMILY_sort };
+    key.dtypes[0] = (uint8_t)carat_dtype_of(o->self);
+    return key;
+}
+
 static carat_status launch(const carat_frame *call, const ordering *o, const carat_tensor *values, const carat_tensor *indices)
 {
     const carat_dtype dtype = carat_dtype_of(o->self);
@@ -70,8 +78,7 @@ static carat_status launch(const carat_frame *call, const ordering *o, const car
     const int64_t groups = (a.rows + a.group_rows - 1) / a.group_rows, work = a.group_rows * a.length;
     a.scratch = carat_alloc((size_t)(groups * 2 * a.capacity) * pair_bytes(dtype));
     if (!a.scratch) return carat_fail(CARAT_OUT_OF_MEMORY, "no memory to sort %lld elements", (long long)a.length);
-    carat_key key = { .family = CARAT_FAMILY_sort };
-    key.dtypes[0] = (uint8_t)dtype;
+    const carat_key key = key_of(o);
     const carat_status status = carat_run_kernel(call, &key, &a, sizeof a, groups, work < THREAD_ELEMENTS ? THREAD_ELEMENTS / work : 1);
     carat_free(a.scratch);
     return status;
@@ -93,6 +100,9 @@ static carat_status run_ordering(carat_frame *call, const ordering *o, const int
     carat_output values, indices;
     if (carat_numel(o->self) == 0 || o->self->shape[o->dim] > INT32_MAX) return carat_step_aside("size");
     if (outer_rank(o) > SORT_RANK) return carat_step_aside("rank");
+    const carat_key key = key_of(o);
+    carat_kernel kernel;
+    CARAT_TRY(carat_kernel_get(call->backend, call->device, &key, &kernel));
     const int ndim = result_shape(o, shape);
     CARAT_TRY(carat_output_check(call, 0, carat_dtype_of(o->self), ndim, shape));
     CARAT_TRY(carat_output_check(call, 1, CARAT_i64, ndim, shape));
