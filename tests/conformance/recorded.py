@@ -172,8 +172,14 @@ def _types(arguments):
     return [str(a.type) for a in arguments if not a.is_out]
 
 
+# Their functional forms write to arguments too: the running statistics.
+WRITES_ANYWAY = {"_batch_norm_with_update.out": "_batch_norm_with_update"}
+
+
 def functional_form(overload):
     """The overload that computes the same without writing to its arguments; None if there is none."""
+    if name_of(overload) in WRITES_ANYWAY:
+        return find(WRITES_ANYWAY[name_of(overload)])
     base = overload._schema.name.removeprefix("aten::")
     for candidate in (base, base.removesuffix("_")):
         packet = getattr(torch.ops.aten, candidate, None)
