@@ -173,7 +173,7 @@ def _types(arguments):
 
 
 # Their functional forms write to arguments too: the running statistics.
-WRITES_ANYWAY = {"_batch_norm_with_update.out": "_batch_norm_with_update"}
+WRITES_ANYWAY = {f"{name}.out": name for name in ("_batch_norm_with_update", "_native_batch_norm_legit")}
 
 
 def functional_form(overload):
