@@ -130,8 +130,12 @@ def show(run, console):
         console.print(line, highlight=False)
 
 
+MOST_BARS = 80  # operators in a chart; more are shown by family
+
+
 def chart(run, path):
-    """Writes a PNG with a bar an operator and dtype, the geometric mean of its speedups; False if there are none."""
+    """Writes a PNG with a bar an operator (a family, where there are many) and dtype, the geometric mean of its speedups;
+    False if there are none."""
     large = served(run.results)
     if not large:
         return False
@@ -141,9 +145,10 @@ def chart(run, path):
     from matplotlib import pyplot
 
     dtypes = sorted({r.dtype for r in large})
+    by_family = len({r.overload for r in large}) > MOST_BARS
     means = {}
     for r in large:
-        means.setdefault(r.overload, {}).setdefault(r.dtype, []).append(r.speedup)
+        means.setdefault(r.family if by_family else r.overload, {}).setdefault(r.dtype, []).append(r.speedup)
     means = {name: {d: geometric_mean(v) for d, v in by.items()} for name, by in means.items()}
     names = sorted(means, key=lambda n: geometric_mean(means[n].values()))
     figure, axes = pyplot.subplots(figsize=(9, max(2.5, 0.8 + 0.16 * len(names) * len(dtypes))), layout="constrained")
@@ -157,7 +162,7 @@ def chart(run, path):
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("ATen time / Carat time (1: equal)")
-    axes.set_title(f"Carat against ATen, CPU, {run.threads} threads: geometric mean {summary(run)['speedup_geomean']:.2f}")
+    axes.set_title(f"Carat against ATen, CPU, {run.threads} threads: geometric mean of {len(large)} cases {summary(run)['speedup_geomean']:.2f}")
     axes.legend(loc="lower right")
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
