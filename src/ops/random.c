@@ -452,6 +452,8 @@ static carat_status run_dropout(carat_frame *call) // input, p, train
     carat_pointwise drop = { .row = CARAT_POINTWISE_native_dropout_backward, .compute = carat_compute_dtype(dtype), .out = &out.view,
                              .in = { input, &mask.view }, .scalar = { carat_scalar_load(dtype, scale) } };
     CARAT_TRY(carat_pointwise_check(call, &drop, dtype));
+    CARAT_TRY(carat_output_check(call, 0, dtype, input->ndim, input->shape));
+    CARAT_TRY(carat_output_check(call, 1, CARAT_b8, input->ndim, input->shape));
     CARAT_TRY(carat_output_make(call, 1, CARAT_b8, input->ndim, input->shape, strides, &mask));
     carat_elementwise_strides(drop.in, 2, input->ndim, input->shape, strides);
     CARAT_TRY(carat_output_make(call, 0, dtype, input->ndim, input->shape, strides, &out));
