@@ -93,12 +93,18 @@ WORD f64 log_positive_f64(f64 x) { return log(x); }
 MATH_NEAR(exp)
 MATH_NEAR(expm1)
 MATH_NEAR(sigmoid)
+MATH_NEAR(tanh)
+MATH_NEAR(log)
+MATH_NEAR(log2)
+MATH_NEAR(log10)
 MATH_NEAR(sin)
 MATH_NEAR(cos)
 MATH_NEAR(tan)
 #undef MATH_NEAR
 WORD int k_exp_is_near_f32(f32) { return 1; }
 WORD int k_exp_is_near_f64(f64) { return 1; }
+WORD int k_log_is_near_f32(f32) { return 1; }
+WORD int k_log_is_near_f64(f64) { return 1; }
 WORD int k_is_near_f32(f32) { return 1; }
 WORD int k_is_near_f64(f64) { return 1; }
 WORD int k_fmod_is_near_f32(f32, f32) { return 1; }
