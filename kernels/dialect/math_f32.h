@@ -745,12 +745,13 @@ WORD f32 k_fmod_f32(f32 x, f32 y)
 
 // As k_is_near for sin: the common case, in which one step does. With FMA in f32: the quotient's whole part is off by one at
 // most, and what is left is a multiple of y's last place, hence exact.
-#if MATH_HAS_FMA
+// The condition is |x| < |y| * 2^21 or so and 2^-100 <= |y| < 2^100, by integers' signs, as clang branches on comparisons.
 WORD int k_fmod_is_near_f32(f32 x, f32 y)
 {
-    const f32 a = k_abs_f32(x), b = k_abs_f32(y);
-    return (a < b * 0x1p22f) & (b < 0x1p100f) & (b > 0x1p-100f);
+    const u32 a = f32_to_bits(k_abs_f32(x)), b = f32_to_bits(k_abs_f32(y));
+    return (int)(((a - b - (21u << 23)) & (b - (227u << 23)) & ~(b - (27u << 23))) >> 31);
 }
+#if MATH_HAS_FMA
 WORD f32 k_fmod_near_f32(f32 x, f32 y)
 {
     const f32 a = k_abs_f32(x), b = k_abs_f32(y);
@@ -758,11 +759,6 @@ WORD f32 k_fmod_near_f32(f32 x, f32 y)
     return k_copysign_f32(r < 0 ? r + b : r, x);
 }
 #else
-WORD int k_fmod_is_near_f32(f32 x, f32 y)
-{
-    const f32 a = k_abs_f32(x), b = k_abs_f32(y);
-    return (a < b * 0x1p24f) & (b < 0x1p100f) & (b > 0x1p-100f);
-}
 WORD f32 k_fmod_near_f32(f32 x, f32 y)
 {
     const f64 a = k_abs_f32(x), b = k_abs_f32(y);
