@@ -630,9 +630,8 @@ WORD f32 k_erf_f32(f32 x)
     return a < 1 ? p * x + x : k_copysign_f32((1 - s) - s * e, x);
 }
 
-// The share of a normal distribution beyond |x|, erfc(|x| / sqrt 2) / 2, for |x| < 9, as a power of 2. Its error is below 2^-24
-// of 1, not of itself: as erf's would be in 1 + erf.
-WORD int k_normal_is_near_f32(f32 x) { return k_abs_f32(x) < 9; }
+// The share of a normal distribution beyond a, erfc(a / sqrt 2) / 2, for 0 <= a <= 9, as a power of 2. Its error is about
+// 2^-23 of 1, not of itself: as erf's would be in 1 + erf.
 WORD f32 normal_tail_f32(f32 a)
 {
     f32 p = -0x1.314458p-19f;
@@ -645,18 +644,26 @@ WORD f32 normal_tail_f32(f32 a)
     p = p * a - 0x1.26aef2p+0f;
     p = p * a - 0x1.fffffep-1f;
     const f32 t = p + MATH_ROUND_F32, r = p - (t - MATH_ROUND_F32);
-    return f32_from_bits(f32_to_bits(1 + expm1_near_f32(r * 0x1.62e430p-1f)) + (f32_to_bits(t) << 23));
+    f32 q = 0x1.5c07eap-10f;
+    q = q * r + 0x1.3d0c72p-7f;
+    q = q * r + 0x1.c6b6e8p-5f;
+    q = q * r + 0x1.ebf916p-3f;
+    q = q * r + 0x1.62e428p-1f;
+    q = q * r + 0x1.000002p+0f;
+    return f32_from_bits(f32_to_bits(q) + (f32_to_bits(t) << 23));
 }
-// x times the share below x, and that product's derivative.
-WORD f32 k_gelu_near_f32(f32 x)
+// x times the share below x, and that product's derivative. Beyond 9 the tail is nothing; as in ATen, infinities without a
+// result are NaN (0 * x).
+WORD f32 k_gelu_f32(f32 x)
 {
-    const f32 a = k_abs_f32(x);
-    return (x < 0 ? 0 : x) - a * normal_tail_f32(a);
+    const f32 b = k_abs_f32(x), a = 9 < b ? 9 : b;
+    return (x < 0 ? 0 * x : x) - a * normal_tail_f32(a);
 }
-WORD f32 k_gelu_derivative_near_f32(f32 x)
+WORD f32 k_gelu_derivative_f32(f32 x)
 {
-    const f32 tail = normal_tail_f32(k_abs_f32(x));
-    return (x < 0 ? tail : 1 - tail) + x * 0.39894228040143267794f * k_exp_near_f32(-0.5f * x * x);
+    const f32 b = k_abs_f32(x), a = 9 < b ? 9 : b, tail = normal_tail_f32(a);
+    const f32 slope = k_copysign_f32(a * 0.39894228040143267794f, x) * k_exp_near_f32(-0.5f * a * a);
+    return (x < 0 ? tail : 1 - tail) + (slope + 0 * x);
 }
 
 // exp(-x^2) * erfcx(x), erfcx by the polynomial of Shepherd and Laframboise in (a - 4) / (a + 4).

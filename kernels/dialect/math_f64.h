@@ -710,10 +710,3 @@ WORD f64 k_log_near_f64(f64 x) { return k_log_f64(x); }
 WORD f64 k_log2_near_f64(f64 x) { return k_log2_f64(x); }
 WORD f64 k_log10_near_f64(f64 x) { return k_log10_f64(x); }
 WORD f64 k_tanh_near_f64(f64 x) { return k_tanh_f64(x); }
-WORD int k_normal_is_near_f64(f64 x) { return (void)x, 1; }
-WORD f64 k_gelu_near_f64(f64 x) { return 0.5 * x * (1.0 + k_erf_f64(x * 0.70710678118654752440)); }
-WORD f64 k_gelu_derivative_near_f64(f64 x)
-{
-    const f64 cdf = 0.5 * (1.0 + k_erf_f64(x * 0.70710678118654752440));
-    return cdf + x * 0.39894228040143267794 * k_exp_f64(-0.5 * x * x);
-}

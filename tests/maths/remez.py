@@ -132,6 +132,11 @@ def exp2_fit(degree, bits):
                round_first=0, floor=mpf(1) / 64)
 
 
+def exp2_whole_fit(degree, bits):
+    """2^r."""
+    return fit(lambda r: exp(r * LN2), -mpf("0.5001"), mpf("0.5001"), degree, bits, lambda r: exp(-r * LN2), round_first=0)
+
+
 def log_fit(degree, bits):
     return fit(lambda f: (log1p(f) - f + f * f / 2) / f**3, LOG_A, LOG_B, degree, bits, lambda f: f**3 / log1p(f),
                round_first=0, floor=mpf(1) / 64)
@@ -241,6 +246,7 @@ FITS = {
     "erf_small_f32": lambda: (erf_small_fit(1, 6, 24), 24),
     "erf_large_f64": lambda: (erf_large_fit(1, 6, 20, 53), 53),
     "erf_large_f32": lambda: (erf_large_fit(1, 4, 6, 24), 24),
+    "exp2_of_tail_f32": lambda: (exp2_whole_fit(5, 24), 24),
     "normal_tail_f32": lambda: (normal_tail_fit(9, 8, 24), 24),
     "erf_small_f64": lambda: (erf_small_fit(1, 12, 53), 53),
     "gamma_near_mid": lambda: (gamma_near_fit(20, 53), 53),
