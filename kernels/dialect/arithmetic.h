@@ -106,11 +106,7 @@ WORD f64 k_gelu_tanh_derivative_f64(f64 x)
     const f64 slope = K_GELU_BETA * (1.0 + 3.0 * K_GELU_KAPPA * x * x);
     return 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * slope;
 }
-WORD f32 k_gelu_derivative_f32(f32 x)
-{
-    const f32 cdf = 0.5f * (1.0f + k_erf_f32(x * 0.70710678118654752440f));
-    return cdf + x * 0.39894228040143267794f * k_exp_f32(-0.5f * x * x);
-}
+WORD f64 k_gelu_f64(f64 x) { return 0.5 * x * (1.0 + k_erf_f64(x * 0.70710678118654752440)); }
 WORD f64 k_gelu_derivative_f64(f64 x)
 {
     const f64 cdf = 0.5 * (1.0 + k_erf_f64(x * 0.70710678118654752440));
@@ -128,6 +124,7 @@ WORD f64 k_sigmoid_derivative_f64(f64 x)
     return e / ((1.0 + e) * (1.0 + e));
 }
 #define k_sigmoid_derivative(x) MATH_PICK(x, k_sigmoid_derivative)(x)
+#define k_gelu(x) MATH_PICK(x, k_gelu)(x)
 #define k_gelu_tanh(x) MATH_PICK(x, k_gelu_tanh)(x)
 #define k_gelu_tanh_derivative(x) MATH_PICK(x, k_gelu_tanh_derivative)(x)
 #define k_gelu_derivative(x) MATH_PICK(x, k_gelu_derivative)(x)

@@ -83,6 +83,13 @@ WORD f64 k_hypot_f64(f64 x, f64 y) { return hypot(x, y); }
 WORD f32 k_sigmoid_f32(f32 x) { return 1 / (1 + expf(-x)); }
 WORD f64 k_sigmoid_f64(f64 x) { return 1 / (1 + exp(-x)); }
 
+WORD f32 k_gelu_f32(f32 x) { return 0.5f * x * (1.0f + erff(x * 0.70710678118654752440f)); }
+WORD f32 k_gelu_derivative_f32(f32 x)
+{
+    const f32 cdf = 0.5f * (1.0f + erff(x * 0.70710678118654752440f));
+    return cdf + x * 0.39894228040143267794f * expf(-0.5f * x * x);
+}
+
 WORD f64 log_positive_f64(f64 x) { return log(x); }
 #include "math_gamma.h"
 
@@ -93,12 +100,18 @@ WORD f64 log_positive_f64(f64 x) { return log(x); }
 MATH_NEAR(exp)
 MATH_NEAR(expm1)
 MATH_NEAR(sigmoid)
+MATH_NEAR(tanh)
+MATH_NEAR(log)
+MATH_NEAR(log2)
+MATH_NEAR(log10)
 MATH_NEAR(sin)
 MATH_NEAR(cos)
 MATH_NEAR(tan)
 #undef MATH_NEAR
 WORD int k_exp_is_near_f32(f32) { return 1; }
 WORD int k_exp_is_near_f64(f64) { return 1; }
+WORD int k_log_is_near_f32(f32) { return 1; }
+WORD int k_log_is_near_f64(f64) { return 1; }
 WORD int k_is_near_f32(f32) { return 1; }
 WORD int k_is_near_f64(f64) { return 1; }
 WORD int k_fmod_is_near_f32(f32, f32) { return 1; }

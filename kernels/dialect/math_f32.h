@@ -156,6 +156,17 @@ WORD f32 k_tanh_f32(f32 x)
     return k_copysign_f32(a < 0.55f ? p * (z * a) + a : 1 - 2 / (s * (1 + e) + 1), x);
 }
 
+// With k_exp_is_near(2x): m / (m + 2), m = expm1(2|x|), whose error the quotient damps; what a small m + 2 drops comes
+// back, as 1 / (m + 2) is half of 1 - result. 0.7 of the cost.
+WORD f32 k_tanh_near_f32(f32 x)
+{
+    const f32 a = k_abs_f32(x);
+    u32 n;
+    const f32 e = exp_reduced_near_f32(a + a, &n), s = f32_from_bits(n + 0x3f800000u), m = e * s + (s - 1);
+    const f32 d = m + 2, drop = d < 4 ? m - (d - 2) : 0, y = m / d;
+    return k_copysign_f32(y - 0.5f * (drop * (y - y * y)), x);
+}
+
 // ---- logarithms ----------------------------------------------------------------------------------------------------
 
 // x = 2^e * (1 + f), sqrt(1/2) <= 1 + f < sqrt(2), for positive finite x.
@@ -199,19 +210,53 @@ WORD f32 k_log_f32(f32 x)
 }
 
 // f * log2(e) as f + 0.4427 f, so that the product's rounding stays small.
+WORD f32 log2_join_f32(f32 e, f32 f) { return e + (f + (f * 0x1.c551dap-2f + log_rest_f32(f) * 0x1.715476p+0f)); }
+
 WORD f32 k_log2_f32(f32 x)
 {
     f32 e;
     const f32 f = log_split_f32(x, &e);
-    return log_special_f32(x, e + (f + (f * 0x1.c551dap-2f + log_rest_f32(f) * 0x1.715476p+0f)));
+    return log_special_f32(x, log2_join_f32(e, f));
+}
+
+WORD f32 log10_join_f32(f32 e, f32 f)
+{
+    const f32 low = f * -0x1.0d213ap-4f + (e * 0x1.3509f8p-18f + log_rest_f32(f) * 0x1.bcb7b2p-2f); // log10(e) = 0.5 - 0.0657
+    return e * 0x1.344p-2f + (f * 0.5f + low);
 }
 
 WORD f32 k_log10_f32(f32 x)
 {
     f32 e;
-    const f32 f = log_split_f32(x, &e), rest = log_rest_f32(f) * 0x1.bcb7b2p-2f;
-    const f32 low = f * -0x1.0d213ap-4f + (e * 0x1.3509f8p-18f + rest);     // log10(e) = 0.5 - 0.0657
-    return log_special_f32(x, e * 0x1.344p-2f + (f * 0.5f + low));
+    const f32 f = log_split_f32(x, &e);
+    return log_special_f32(x, log10_join_f32(e, f));
+}
+
+// For a caller that knows, or has asked of the whole block, that k_log_is_near(x): x is positive, normal and finite.
+WORD int k_log_is_near_f32(f32 x) { return f32_to_bits(x) - 0x00800000u < 0x7f000000u; }
+WORD f32 log_split_near_f32(f32 x, f32 *e)
+{
+    const u32 bits = f32_to_bits(x) - 0x3f3504f3u;
+    *e = (f32)((i32)bits >> 23);
+    return f32_from_bits((bits & 0x7fffffu) + 0x3f3504f3u) - 1;
+}
+WORD f32 k_log_near_f32(f32 x)
+{
+    f32 e;
+    const f32 f = log_split_near_f32(x, &e);
+    return log_join_f32(e, f);
+}
+WORD f32 k_log2_near_f32(f32 x)
+{
+    f32 e;
+    const f32 f = log_split_near_f32(x, &e);
+    return log2_join_f32(e, f);
+}
+WORD f32 k_log10_near_f32(f32 x)
+{
+    f32 e;
+    const f32 f = log_split_near_f32(x, &e);
+    return log10_join_f32(e, f);
 }
 
 // 1 + x = 2^e * (1 + f) with f = 2^-e * x + (2^-e - 1), whose only rounding is harmless; 1 + x itself gives e alone.
@@ -585,6 +630,42 @@ WORD f32 k_erf_f32(f32 x)
     return a < 1 ? p * x + x : k_copysign_f32((1 - s) - s * e, x);
 }
 
+// The share of a normal distribution beyond a, erfc(a / sqrt 2) / 2, for 0 <= a <= 9, as a power of 2. Its error is about
+// 2^-23 of 1, not of itself: as erf's would be in 1 + erf.
+WORD f32 normal_tail_f32(f32 a)
+{
+    f32 p = -0x1.314458p-19f;
+    p = p * a + 0x1.1469a6p-15f;
+    p = p * a - 0x1.49ac1ap-13f;
+    p = p * a - 0x1.a903eep-13f;
+    p = p * a + 0x1.d41fe2p-8f;
+    p = p * a - 0x1.ae7630p-5f;
+    p = p * a - 0x1.d636b2p-2f;
+    p = p * a - 0x1.26aef2p+0f;
+    p = p * a - 0x1.fffffep-1f;
+    const f32 t = p + MATH_ROUND_F32, r = p - (t - MATH_ROUND_F32);
+    f32 q = 0x1.5c07eap-10f;
+    q = q * r + 0x1.3d0c72p-7f;
+    q = q * r + 0x1.c6b6e8p-5f;
+    q = q * r + 0x1.ebf916p-3f;
+    q = q * r + 0x1.62e428p-1f;
+    q = q * r + 0x1.000002p+0f;
+    return f32_from_bits(f32_to_bits(q) + (f32_to_bits(t) << 23));
+}
+// x times the share below x, and that product's derivative. Beyond 9 the tail is nothing; as in ATen, infinities without a
+// result are NaN (0 * x).
+WORD f32 k_gelu_f32(f32 x)
+{
+    const f32 b = k_abs_f32(x), a = 9 < b ? 9 : b;
+    return (x < 0 ? 0 * x : x) - a * normal_tail_f32(a);
+}
+WORD f32 k_gelu_derivative_f32(f32 x)
+{
+    const f32 b = k_abs_f32(x), a = 9 < b ? 9 : b, tail = normal_tail_f32(a);
+    const f32 slope = k_copysign_f32(a * 0.39894228040143267794f, x) * k_exp_near_f32(-0.5f * a * a);
+    return (x < 0 ? tail : 1 - tail) + (slope + 0 * x);
+}
+
 // exp(-x^2) * erfcx(x), erfcx by the polynomial of Shepherd and Laframboise in (a - 4) / (a + 4).
 WORD f32 k_erfc_f32(f32 x)
 {
@@ -669,15 +750,26 @@ WORD f32 k_fmod_f32(f32 x, f32 y)
     return k_copysign_f32(z, x);
 }
 
-// As k_is_near for sin: the common case, in which one step does.
+// As k_is_near for sin: the common case, in which one step does. With FMA in f32: the quotient's whole part is off by one at
+// most, and what is left is a multiple of y's last place, hence exact.
+// The condition is |x| < |y| * 2^21 or so and 2^-100 <= |y| < 2^100, by integers' signs, as clang branches on comparisons.
 WORD int k_fmod_is_near_f32(f32 x, f32 y)
 {
-    const f32 a = k_abs_f32(x), b = k_abs_f32(y);
-    return (a < b * 0x1p24f) & (b < 0x1p100f) & (b > 0x1p-100f);
+    const u32 a = f32_to_bits(k_abs_f32(x)), b = f32_to_bits(k_abs_f32(y));
+    return (int)(((a - b - (21u << 23)) & (b - (227u << 23)) & ~(b - (27u << 23))) >> 31);
 }
+#if MATH_HAS_FMA
+WORD f32 k_fmod_near_f32(f32 x, f32 y)
+{
+    const f32 a = k_abs_f32(x), b = k_abs_f32(y);
+    const f32 r = __builtin_fmaf(-k_trunc_f32(a / b), b, a);
+    return k_copysign_f32(r < 0 ? r + b : r, x);
+}
+#else
 WORD f32 k_fmod_near_f32(f32 x, f32 y)
 {
     const f64 a = k_abs_f32(x), b = k_abs_f32(y);
     const f64 r = a - ((a / b + MATH_ROUND_F64) - MATH_ROUND_F64) * b;
     return k_copysign_f32((f32)(r < 0 ? r + b : r), x);
 }
+#endif

@@ -703,3 +703,10 @@ WORD f64 k_fmod_near_f64(f64 x, f64 y)      // q * b as a pair, so that the diff
     const f64 r = (a - p) - error;
     return k_copysign_f64(r < 0 ? r + b : r, x);
 }
+
+// These have one form.
+WORD int k_log_is_near_f64(f64 x) { return (void)x, 1; }
+WORD f64 k_log_near_f64(f64 x) { return k_log_f64(x); }
+WORD f64 k_log2_near_f64(f64 x) { return k_log2_f64(x); }
+WORD f64 k_log10_near_f64(f64 x) { return k_log10_f64(x); }
+WORD f64 k_tanh_near_f64(f64 x) { return k_tanh_f64(x); }

@@ -17,6 +17,8 @@ static const carat_pointwise_row rows[CARAT_POINTWISE_COUNT] = {
 #define RAW .raw = true
 #define EXACT .exact = true
 #define NEAR(condition, cheaper) .near = #condition, .near_body = #cheaper
+#define LENGTHY .lengthy = true
+#define SLOWER(dtypes, when) .slower = dtypes, .slower_when = when
 #define SPECIAL(function) .special = function
 #include "pointwise.def"
 #undef POINTWISE
@@ -105,6 +107,8 @@ static carat_status settle_dtypes(const carat_frame *call, const carat_pointwise
     if (row->rule == POLAR) dtypes->out = common == CARAT_f64 ? CARAT_c128 : CARAT_c64;
     if (row->rule == FLOAT && carat_is_integral(common)) // integers are converted first: kernels take floats
         dtypes->in = dtypes->compute = dtypes->out = call->context->default_dtype;
+    if (!carat_has_lanes(call) && carat_dtype_in(dtypes->in, row->slower) && (row->slower_when == ALWAYS || carat_output_given(call, 0)))
+        return carat_step_aside("ATen is faster");
     // Scalar arguments take no part in promotion; one that the result's kind can't hold is an error that ATen words.
     for (int s = 0; s < row->scalars; ++s) {
         const carat_scalar_kind kind = got->scalar[s].kind;

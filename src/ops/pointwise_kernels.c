@@ -60,7 +60,7 @@ carat_status carat_pointwise_check(const carat_frame *call, const carat_pointwis
 }
 
 // Elements of a block: bytes fill 64 of them, and clang unrolls fewer than 32 elements before it looks for SIMD. The near
-// form's test is made once a block, so that one is longer.
+// form's test is made once a block, and a lengthy body waits for itself, so that theirs are longer.
 static int block_elements(const carat_pointwise_row *row, const carat_key *key)
 {
     size_t smallest = carat_dtype_size((carat_dtype)key->dtypes[KEY_OUT]);
@@ -68,7 +68,7 @@ static int block_elements(const carat_pointwise_row *row, const carat_key *key)
         const size_t size = carat_pointwise_is_mask(row, j) ? 1 : carat_dtype_size((carat_dtype)key->dtypes[KEY_IN]);
         if (size < smallest) smallest = size;
     }
-    return row->near || smallest == 1 ? 64 : 32;
+    return row->near || row->lengthy || smallest == 1 ? 64 : 32;
 }
 
 // The scalars' names.

@@ -8,6 +8,8 @@
 
 typedef enum carat_pointwise_rule { SAME, FLOAT, TEST, POLAR } carat_pointwise_rule;
 
+typedef enum carat_pointwise_when { ALWAYS, INTO } carat_pointwise_when; // INTO: the output is given
+
 enum { CARAT_POINTWISE_PARAMS = 8 };
 #define IN(j) ((j) + 1)        // argument is operand j
 #define SCALAR(s) (-((s) + 1)) // argument is scalar s
@@ -24,6 +26,9 @@ typedef struct carat_pointwise_row {
     bool raw;                 // only moves elements: kernels are shared by all dtypes of a size
     bool opmath;              // numbers beside halves come in the arithmetic type; else they are rounded to the halves' dtype
     bool exact;               // halves of which all operands are give results that halves hold exactly
+    bool lengthy;             // a long chain of operations
+    uint32_t slower;          // dtypes of inputs of which ATen is faster on CPUs,
+    uint8_t slower_when;      // and when
     const char *scalar_names; // "alpha beta"
     double scalar_defaults[CARAT_POINTWISE_SCALARS];
     const char *kinds;        // per operand: 'x' the common dtype, 'b' a bool mask outside promotion; NULL: all x

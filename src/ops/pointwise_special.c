@@ -112,6 +112,7 @@ carat_status carat_pointwise_pow_number(carat_frame *call)
     if (call->nargs < 2 || !carat_pointwise_number(&call->args[1], &exponent)) return carat_step_aside("exponent is no number");
     if (exponent.kind == CARAT_SCALAR_COMPLEX) return carat_step_aside("complex exponent");
     const double e = exponent.kind <= CARAT_SCALAR_INT ? (double)exponent.i : exponent.re;
+    if (e == 0 || e == 1) return carat_step_aside("ATen fills or copies");
     if (e == 2) return carat_pointwise_run_row(call, CARAT_POINTWISE_pow_2);
     if (e == 3) return carat_pointwise_run_row(call, CARAT_POINTWISE_pow_3);
     if (e == 0.5) return carat_pointwise_run_row(call, CARAT_POINTWISE_pow_half);

@@ -132,6 +132,11 @@ def exp2_fit(degree, bits):
                round_first=0, floor=mpf(1) / 64)
 
 
+def exp2_whole_fit(degree, bits):
+    """2^r."""
+    return fit(lambda r: exp(r * LN2), -mpf("0.5001"), mpf("0.5001"), degree, bits, lambda r: exp(-r * LN2), round_first=0)
+
+
 def log_fit(degree, bits):
     return fit(lambda f: (log1p(f) - f + f * f / 2) / f**3, LOG_A, LOG_B, degree, bits, lambda f: f**3 / log1p(f),
                round_first=0, floor=mpf(1) / 64)
@@ -174,6 +179,12 @@ def erf_small_fit(top, degree, bits):
 def erf_large_fit(a, b, degree, bits):
     """log(erfc(x)) in x."""
     return fit(lambda x: log(erfc(x)), a, b, degree, bits, lambda x: erfc(x) / erf(x), round_first=None if bits == 24 else 0)
+
+
+def normal_tail_fit(top, degree, bits):
+    """log2(erfc(a / sqrt 2) / 2), for an error of a times its power of 2 relative to the larger of a and 1."""
+    tail = lambda a: erfc(a / sqrt(mpf(2))) / 2
+    return fit(lambda a: log(tail(a)) / LN2, 0, top, degree, bits, lambda a: tail(a) * max(a, 1) * LN2, round_first=0, floor=mpf(10)**-9)
 
 
 def erfcx_fit(a, lo, hi, degree, bits):
@@ -235,6 +246,8 @@ FITS = {
     "erf_small_f32": lambda: (erf_small_fit(1, 6, 24), 24),
     "erf_large_f64": lambda: (erf_large_fit(1, 6, 20, 53), 53),
     "erf_large_f32": lambda: (erf_large_fit(1, 4, 6, 24), 24),
+    "exp2_of_tail_f32": lambda: (exp2_whole_fit(5, 24), 24),
+    "normal_tail_f32": lambda: (normal_tail_fit(9, 8, 24), 24),
     "erf_small_f64": lambda: (erf_small_fit(1, 12, 53), 53),
     "gamma_near_mid": lambda: (gamma_near_fit(20, 53), 53),
     "stirling_mid": lambda: (stirling_fit(8, 53), 53),
