@@ -107,10 +107,11 @@ static bool choose_sides(matmul_args *a, size_t size, int64_t panel)
 static carat_status run_thin(const carat_frame *call, matmul_args *a, carat_dtype dtype)
 {
     const size_t size = carat_dtype_size(dtype);
-    const int64_t cols = a->b.row == 1 ? THIN_COLS : MATVEC_SPAN / a->m;
+    const int64_t threads = smaller(carat_thread_count(call), larger(1, a->batch * a->k * a->n / WORKER_ELEMENTS));
+    const int64_t share = round_up(parts(a->n, parts(threads, a->batch)), THIN_COLS); // columns, so that each thread has a step
+    const int64_t cols = a->b.row == 1 ? THIN_COLS : smaller(MATVEC_SPAN / a->m, share);
     a->block_n = larger(1, smaller(cols, a->n));
-    const int64_t worth = larger(1, a->batch * a->k * a->n / WORKER_ELEMENTS);
-    a->workers = smaller(smaller(carat_thread_count(call), worth), a->batch * parts(a->n, a->block_n));
+    a->workers = smaller(threads, a->batch * parts(a->n, a->block_n));
     void *scratch = NULL;
     if (a->b.row == 1 && a->a.col != 1) {
         a->scratch_stride = round_up(a->m * a->k * (int64_t)size, 64);
