@@ -19,6 +19,8 @@ enum {
     WORKER_TILE_PRODUCTS = 1024 * 1024, // the same on a matrix unit
     WORKER_ELEMENTS = 32 * 1024,     // elements of B, where they are streamed
     THIN_COLS = 64,                  // columns of a step where columns of B are dense
+    DOT_BLOCK = 32 * 1024,           // elements of a long dot product that one thread takes at a time
+    DOT_LONG = 4 * DOT_BLOCK,        // elements from which a dot product is long
 };
 
 static int64_t smaller(int64_t a, int64_t b)
@@ -107,10 +109,11 @@ static bool choose_sides(matmul_args *a, size_t size, int64_t panel)
 static carat_status run_thin(const carat_frame *call, matmul_args *a, carat_dtype dtype)
 {
     const size_t size = carat_dtype_size(dtype);
-    const int64_t cols = a->b.row == 1 ? THIN_COLS : MATVEC_SPAN / a->m;
+    const int64_t threads = smaller(carat_thread_count(call), larger(1, a->batch * a->k * a->n / WORKER_ELEMENTS));
+    const int64_t share = round_up(parts(a->n, parts(threads, a->batch)), THIN_COLS); // columns, so that each thread has a step
+    const int64_t cols = a->b.row == 1 ? THIN_COLS : smaller(MATVEC_SPAN / a->m, share);
     a->block_n = larger(1, smaller(cols, a->n));
-    const int64_t worth = larger(1, a->batch * a->k * a->n / WORKER_ELEMENTS);
-    a->workers = smaller(smaller(carat_thread_count(call), worth), a->batch * parts(a->n, a->block_n));
+    a->workers = smaller(threads, a->batch * parts(a->n, a->block_n));
     void *scratch = NULL;
     if (a->b.row == 1 && a->a.col != 1) {
         a->scratch_stride = round_up(a->m * a->k * (int64_t)size, 64);
@@ -120,6 +123,39 @@ static carat_status run_thin(const carat_frame *call, matmul_args *a, carat_dtyp
     const carat_key key = carat_matmul_key(dtype, CARAT_MATMUL_THIN);
     const carat_status status = carat_run_kernel(call, &key, a, sizeof *a, a->workers, 1);
     carat_free(scratch);
+    return status;
+}
+
+// A sum that is long enough to be shared, of dense factors, and all there is to the result.
+static bool is_long_dot(const matmul_args *a, carat_dtype dtype)
+{
+    const bool alone = a->batch == 1 && a->m == 1 && a->n == 1, dense = a->a.col == 1 && a->b.row == 1;
+    return alone && dense && a->k >= DOT_LONG && (dtype == CARAT_f32 || dtype == CARAT_f64);
+}
+
+// The blocks are a batch of dot products. Their sums are joined in the blocks' order, so that threads make no difference.
+static carat_status run_long_dot(const carat_frame *call, const matmul_args *a, carat_dtype dtype)
+{
+    const int64_t blocks = a->k / DOT_BLOCK, size = (int64_t)carat_dtype_size(dtype), done = blocks * DOT_BLOCK;
+    char *const sums = carat_alloc((size_t)((blocks + 1) * size));
+    if (!sums) return carat_fail(CARAT_OUT_OF_MEMORY, "no memory for %lld sums", (long long)blocks);
+    matmul_args part = *a;
+    part.batch = blocks;
+    part.k = part.a.batch = part.b.batch = DOT_BLOCK;
+    part.c = (matmul_view){ sums, 1, 1, 1 };
+    carat_status status = run_thin(call, &part, dtype);
+    part.batch = 1;
+    part.k = a->k - done; // may be none, whose sum is 0
+    part.a.data = (char *)a->a.data + done * size;
+    part.b.data = (char *)a->b.data + done * size;
+    part.c.data = sums + blocks * size;
+    if (status == CARAT_OK) status = run_thin(call, &part, dtype);
+    double total = 0;
+    if (status == CARAT_OK) {
+        for (int64_t i = 0; i <= blocks; ++i) total += carat_scalar_load(dtype, sums + i * size).re;
+        carat_scalar_store((carat_scalar){ .kind = CARAT_SCALAR_FLOAT, .re = total }, dtype, a->c.data);
+    }
+    carat_free(sums);
     return status;
 }
 
@@ -235,5 +271,7 @@ carat_status carat_matmul_launch(const carat_frame *call, const carat_matmul *pr
     s.panel = s.tile.lanes * s.tile.vectors;
     s.element = (int64_t)carat_dtype_size(product->dtype);
     s.sum = (int64_t)carat_dtype_size(sums);
-    return choose_sides(&a, (size_t)s.element, s.panel) ? run_thin(call, &a, product->dtype) : run_blocked(call, &a, product->dtype, &s);
+    if (!choose_sides(&a, (size_t)s.element, s.panel)) return run_blocked(call, &a, product->dtype, &s);
+    const bool plain = !a.input.data && product->alpha.kind == CARAT_SCALAR_INT && product->alpha.i == 1;
+    return plain && is_long_dot(&a, product->dtype) ? run_long_dot(call, &a, product->dtype) : run_thin(call, &a, product->dtype);
 }

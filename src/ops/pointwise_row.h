@@ -43,6 +43,7 @@ bool carat_pointwise_number(const carat_arg *arg, carat_scalar *number);
 
 // Special rows (pointwise_special.c).
 carat_status carat_pointwise_masked_fill(carat_frame *call);
+carat_status carat_pointwise_sign(carat_frame *call);
 carat_status carat_pointwise_div_mode(carat_frame *call);
 carat_status carat_pointwise_divide_ints(carat_frame *call);
 carat_status carat_pointwise_no_bool(carat_frame *call);

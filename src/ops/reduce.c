@@ -116,9 +116,22 @@ static carat_status convert(const carat_frame *call, const carat_tensor *from, c
     return carat_copy(call, &to->view, from);
 }
 
+// Products of dense rows of f32: of long ones the tree of partial products passes through more subnormal numbers, which cost
+// a third of the time, than ATen's, and of others there is nothing to gain.
+static bool is_product_of_rows(const request *r)
+{
+    const carat_tensor *in = r->space.in;
+    if (r->row != CARAT_REDUCE_prod || r->in != CARAT_f32 || carat_numel(in) <= 4096) return false;
+    if (carat_reduction_count(&r->space) == carat_numel(in)) return false;
+    for (int d = 0; d < in->ndim; ++d)
+        if (in->strides[d] == 1 && in->shape[d] > 1) return r->space.dims >> d & 1;
+    return false;
+}
+
 // Extremes of f32 and f64, where ATen's hand-made kernel is faster: of columns, and of more than fits the first cache.
 static bool is_slower(const request *r)
 {
+    if (is_product_of_rows(r)) return true;
     const carat_tensor *in = r->space.in;
     const bool extreme = r->row == CARAT_REDUCE_amax || r->row == CARAT_REDUCE_amin;
     if (!extreme || r->paired || (r->in != CARAT_f32 && r->in != CARAT_f64)) return false;
@@ -136,7 +149,7 @@ static carat_status check(const carat_frame *call, const request *r)
     const int ndim = carat_reduction_shape(&r->space, shape);
     if (carat_numel(r->space.in) == 0) return carat_step_aside("empty");
     if (r->space.in->ndim > REDUCE_RANK + 1) return carat_step_aside("rank");
-    if (is_slower(r)) return carat_step_aside("extremes of floats");
+    if (is_slower(r)) return carat_step_aside("extremes or products of floats");
     CARAT_TRY(carat_output_check(call, r->index, r->out, ndim, shape));
     const carat_tensor *given = carat_output_given(call, r->index);
     if (given && carat_overlap_of(given, r->space.in) != CARAT_DISJOINT) return carat_step_aside("output overlaps the input");

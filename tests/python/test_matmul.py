@@ -32,8 +32,8 @@ def name_of(op):
 
 
 def serve(op, *args, **kwargs):
-    """Carat's result; it must not step aside but from few rows of narrow integers and, where the processor has instructions
-    for them, from large products of halves."""
+    """Carat's result; it must not step aside but from few rows of narrow integers, from large products of halves where the
+    processor has instructions for them, and from large or batched ones of floats where its vectors have 512 bits."""
     name = name_of(op)
     carat.stats(reset=True)
     with carat.use(only=[name]):
@@ -42,8 +42,9 @@ def serve(op, *args, **kwargs):
     aside = "".join(stat.reasons)
     narrow = result.dtype in NARROW and aside == "few rows of narrow integers"
     native = result.dtype in (torch.bfloat16, torch.float16) and "multiplies natively" in aside
-    assert stat.calls > 0 or narrow or native, (name, stat)
-    serve.by_aten = native
+    wide = result.dtype in (torch.float32, torch.float64) and "512-bit" in aside
+    assert stat.calls > 0 or narrow or native or wide, (name, stat)
+    serve.by_aten = native or wide
     return result
 
 
