@@ -138,7 +138,7 @@ class Arena {
     void release() noexcept;
     void* heap_ = nullptr;
     size_t used_ = 0;
-    alignas(8) unsigned char buffer_[768];
+    alignas(8) unsigned char buffer_[3072];
 };
 
 struct Call {

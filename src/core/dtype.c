@@ -32,40 +32,15 @@ carat_dl_dtype carat_dtype_to_dl(carat_dtype dtype)
     return (carat_dl_dtype){ facts[dtype].dl_code, (uint8_t)(facts[dtype].bytes * 8), 1 };
 }
 
+const uint8_t carat_dtype_by_dl[16][32] = {
+#define DTYPE(name, bytes, dlpack, torch) [dlpack][bytes] = CARAT_##name + 1,
+    CARAT_DTYPES(DTYPE)
+#undef DTYPE
+};
+
 carat_dtype carat_dtype_from_dl(carat_dl_dtype dl)
 {
-    if (dl.lanes != 1) return CARAT_DTYPE_NONE;
-    // One entry per (code, bytes): codes are below 16 and sizes are powers of two up to 16 bytes.
-    static const uint8_t by_code[16][5] = {
-#define NONE CARAT_DTYPE_NONE
-        [0] = { CARAT_i8, CARAT_i16, CARAT_i32, CARAT_i64, NONE },
-        [1] = { CARAT_u8, CARAT_u16, CARAT_u32, CARAT_u64, NONE },
-        [2] = { NONE, CARAT_f16, CARAT_f32, CARAT_f64, NONE },
-        [3] = { NONE, NONE, NONE, NONE, NONE },
-        [4] = { NONE, CARAT_bf16, NONE, NONE, NONE },
-        [5] = { NONE, NONE, NONE, CARAT_c64, CARAT_c128 },
-        [6] = { CARAT_b8, NONE, NONE, NONE, NONE },
-        [7] = { NONE, NONE, NONE, NONE, NONE },
-        [8] = { NONE, NONE, NONE, NONE, NONE },
-        [9] = { NONE, NONE, NONE, NONE, NONE },
-        [10] = { CARAT_f8e4m3, NONE, NONE, NONE, NONE },
-        [11] = { NONE, NONE, NONE, NONE, NONE },
-        [12] = { CARAT_f8e5m2, NONE, NONE, NONE, NONE },
-        [13] = { NONE, NONE, NONE, NONE, NONE },
-        [14] = { NONE, NONE, NONE, NONE, NONE },
-        [15] = { NONE, NONE, NONE, NONE, NONE },
-#undef NONE
-    };
-    int log2_bytes = 0;
-    switch (dl.bits) {
-    case 8: log2_bytes = 0; break;
-    case 16: log2_bytes = 1; break;
-    case 32: log2_bytes = 2; break;
-    case 64: log2_bytes = 3; break;
-    case 128: log2_bytes = 4; break;
-    default: return CARAT_DTYPE_NONE;
-    }
-    return dl.code < 16 ? (carat_dtype)by_code[dl.code][log2_bytes] : CARAT_DTYPE_NONE;
+    return carat_dtype_by_code_and_bytes(dl);
 }
 
 carat_dtype carat_compute_dtype(carat_dtype dtype)

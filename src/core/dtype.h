@@ -23,8 +23,18 @@ static inline bool carat_is_float(carat_dtype dtype) { return carat_dtype_in(dty
 static inline bool carat_is_complex(carat_dtype dtype) { return carat_dtype_in(dtype, CARAT_COMPLEX); }
 static inline bool carat_is_integral(carat_dtype dtype) { return carat_dtype_in(dtype, CARAT_INTS | CARAT_BOOLS); }
 
+// By DLPack's code and the bytes of an element: one more than the dtype, 0 where there is none.
+extern const uint8_t carat_dtype_by_dl[16][32];
+
+// carat_dtype_from_dl in line: a call asks for its tensors' dtypes dozens of times.
+static inline carat_dtype carat_dtype_by_code_and_bytes(carat_dl_dtype dl)
+{
+    if (dl.lanes != 1 || dl.code >= 16 || dl.bits % 8) return CARAT_DTYPE_NONE;
+    return (carat_dtype)(uint8_t)(carat_dtype_by_dl[dl.code][dl.bits / 8] - 1);
+}
+
 // The dtype of a view; CARAT_DTYPE_NONE if Carat has no such type.
-static inline carat_dtype carat_dtype_of(const carat_tensor *tensor) { return carat_dtype_from_dl(tensor->dl_dtype); }
+static inline carat_dtype carat_dtype_of(const carat_tensor *tensor) { return carat_dtype_by_code_and_bytes(tensor->dl_dtype); }
 
 // torch.promote_types; CARAT_DTYPE_COUNT where Carat has no answer (unsigned 16 to 64 bits, fp8, complex32).
 carat_dtype carat_promote(carat_dtype a, carat_dtype b);

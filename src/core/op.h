@@ -94,6 +94,7 @@ struct carat_frame {
     carat_device device;
     int first_output; // number of this call's output 0 among the results, when it is one of a list's calls
     bool check_only;  // answer as the call would, but make and write nothing (pointwise only)
+    bool checked;     // a call with check_only was answered with CARAT_OK, so nothing is checked again (pointwise only)
 };
 
 // The backend of a device type if it is built in and can run here, else NULL (src/backends).

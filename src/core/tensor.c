@@ -58,26 +58,26 @@ bool carat_overlaps_itself(const carat_tensor *tensor)
     return false;
 }
 
-// The bytes [first, last) that a view with at least one element touches.
-static void extent(const carat_tensor *tensor, const char **first, const char **last)
+// The bytes [first, last) that a view touches; false if it has no elements.
+static bool extent(const carat_tensor *tensor, const char **first, const char **last)
 {
-    const int64_t size = (int64_t)carat_dtype_size(carat_dtype_of(tensor));
+    const int64_t size = tensor->dl_dtype.bits / 8;
     int64_t low = 0, high = 0;
     for (int d = 0; d < tensor->ndim; ++d) {
+        if (tensor->shape[d] == 0) return false;
         const int64_t reach = tensor->strides[d] * (tensor->shape[d] - 1);
         if (reach < 0) low += reach;
         else high += reach;
     }
     *first = (const char *)carat_data(tensor) + low * size;
     *last = (const char *)carat_data(tensor) + (high + 1) * size;
+    return true;
 }
 
 carat_overlap carat_overlap_of(const carat_tensor *a, const carat_tensor *b)
 {
-    if (carat_numel(a) == 0 || carat_numel(b) == 0) return CARAT_DISJOINT;
     const char *a_first, *a_last, *b_first, *b_last;
-    extent(a, &a_first, &a_last);
-    extent(b, &b_first, &b_last);
+    if (!extent(a, &a_first, &a_last) || !extent(b, &b_first, &b_last)) return CARAT_DISJOINT;
     if (a_last <= b_first || b_last <= a_first) return CARAT_DISJOINT;
     const bool same = carat_data(a) == carat_data(b) && a->ndim == b->ndim && carat_dtype_of(a) == carat_dtype_of(b)
                       && !memcmp(a->shape, b->shape, sizeof *a->shape * (size_t)a->ndim)
@@ -129,21 +129,21 @@ carat_status carat_tensor_validate(const carat_tensor *tensor)
         return carat_fail(CARAT_INVALID_ARGUMENT, "a %d-d tensor without shape or strides", tensor->ndim);
     if (carat_dtype_of(tensor) == CARAT_DTYPE_NONE) return carat_step_aside("dtype");
     int64_t count = 1, reach = 0;
+    int too_large = -1; // the first dimension that is
     bool empty = false;
     for (int d = 0; d < tensor->ndim; ++d) {
-        const int64_t size = tensor->shape[d];
+        const int64_t size = tensor->shape[d], stride = tensor->strides[d];
+        int64_t step;
         if (size < 0) return carat_fail(CARAT_INVALID_SHAPE, "size %lld in dimension %d", (long long)size, d);
         empty |= size == 0;
+        if ((__builtin_mul_overflow(count, size, &count) || stride == INT64_MIN
+             || __builtin_mul_overflow(llabs(stride), size - 1, &step) || __builtin_add_overflow(reach, step, &reach)
+             || reach > INT64_MAX / 64 || count > INT64_MAX / 64) && too_large < 0)
+            too_large = d;
     }
-    for (int d = 0; d < tensor->ndim && !empty; ++d) {
-        const int64_t size = tensor->shape[d];
-        int64_t step;
-        if (__builtin_mul_overflow(count, size, &count) || tensor->strides[d] == INT64_MIN
-            || __builtin_mul_overflow(llabs(tensor->strides[d]), size - 1, &step)
-            || __builtin_add_overflow(reach, step, &reach) || reach > INT64_MAX / 64 || count > INT64_MAX / 64)
-            return carat_fail(CARAT_INVALID_SHAPE, "a tensor too large for 64-bit offsets: size %lld, stride %lld in dimension %d",
-                              (long long)size, (long long)tensor->strides[d], d);
-    }
+    if (!empty && too_large >= 0)
+        return carat_fail(CARAT_INVALID_SHAPE, "a tensor too large for 64-bit offsets: size %lld, stride %lld in dimension %d",
+                          (long long)tensor->shape[too_large], (long long)tensor->strides[too_large], too_large);
     if (!empty && !carat_data(tensor)) return carat_fail(CARAT_INVALID_ARGUMENT, "a tensor of %lld elements without data", (long long)count);
     return CARAT_OK;
 }

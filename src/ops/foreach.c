@@ -4,6 +4,8 @@
 #include "ops/pointwise.h"
 #include "ops/pointwise_row.h"
 
+#include <string.h>
+
 #define FOREACH_UNARY(id) FOREACH(id, "_foreach_" #id " _foreach_" #id "_")
 #define FOREACH_BINARY(id, more)                                                                                     \
     FOREACH(id, "_foreach_" #id ".List _foreach_" #id "_.List _foreach_" #id ".Scalar _foreach_" #id                 \
@@ -63,6 +65,35 @@ static carat_pointwise_id applied_to(const carat_frame *call, const foreach_row 
     return row->applied;
 }
 
+// ---- what the check of one item says about the next
+
+// One without dimensions may be a number, of whose value a check knows.
+static bool alike_tensors(const carat_tensor *a, const carat_tensor *b)
+{
+    return a->ndim > 0 && b->ndim > 0 && b->ndim <= CARAT_POINTWISE_RANK && carat_dtype_of(a) == carat_dtype_of(b);
+}
+
+static bool same_number(const carat_scalar *a, const carat_scalar *b)
+{
+    return a->kind == b->kind && a->i == b->i && !memcmp(&a->re, &b->re, sizeof a->re) && !memcmp(&a->im, &b->im, sizeof a->im);
+}
+
+// Whether the i-th call has operands of one shape, each consecutive, of the dtypes and numbers of the one before, and writes over
+// none of the others in part: then its check would go as the one before did. Most lists are such.
+static bool as_the_one_before(const carat_frame *call, int64_t i)
+{
+    const carat_tensor *self = &call->args[0].tensors.items[i];
+    for (int a = 0; a < call->nargs; ++a) {
+        const carat_arg *arg = &call->args[a];
+        if (arg->kind == CARAT_ARG_SCALARS && !same_number(&arg->scalars.items[i - 1], &arg->scalars.items[i])) return false;
+        if (arg->kind != CARAT_ARG_TENSORS) continue;
+        const carat_tensor *tensor = &arg->tensors.items[i];
+        if (!alike_tensors(tensor - 1, tensor) || !carat_is_contiguous(tensor) || !carat_same_shape(self, tensor)) return false;
+        if (a && call->op->in_place && carat_overlap_of(self, tensor) == CARAT_PARTIAL) return false;
+    }
+    return true;
+}
+
 // An item written by one call and read by another makes the order of the calls visible; ATen keeps it, so do we, but a
 // check of all before the first write says nothing about values, so it stays right.
 static carat_status run_all(carat_frame *call, const foreach_row *row, bool check_only)
@@ -75,7 +106,9 @@ static carat_status run_all(carat_frame *call, const foreach_row *row, bool chec
     item.op = &op;
     item.args = args;
     item.check_only = check_only;
+    item.checked = !check_only;
     for (int64_t i = 0; i < call->args[0].tensors.count; ++i) {
+        if (check_only && i > 0 && as_the_one_before(call, i)) continue;
         item_args(call, i, args);
         item.first_output = (int)i;
         CARAT_TRY(applied->special ? applied->special(&item) : carat_pointwise_run_row(&item, id));

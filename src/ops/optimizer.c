@@ -22,7 +22,7 @@ static const optimizer_row rows[] = {
 // amsgrad, maximize, grad_scale, found_inf.
 enum { SELF, GRADS, EXP_AVGS, EXP_AVG_SQS, MAX_EXP_AVG_SQS, STEPS, LR, BETA1, BETA2, WEIGHT_DECAY, EPS, AMSGRAD, MAXIMIZE, GRAD_SCALE, FOUND_INF, ARGS };
 
-enum { GROUP_ELEMENTS = 8192, THREAD_GROUPS = 2 };
+enum { GROUP_ELEMENTS = 8192, THREAD_ELEMENTS = 2 * GROUP_ELEMENTS };
 
 static const carat_row *row_at(int index)
 {
@@ -104,6 +104,14 @@ static int64_t drop_empty(optimizer_parameter *parameters, int64_t count)
     return kept;
 }
 
+// Groups that are worth a thread: many where parameters are small.
+static int64_t groups_of_a_thread(const optimizer_args *a, int64_t groups)
+{
+    int64_t elements = 0;
+    for (int64_t i = 0; i < a->count; ++i) elements += a->parameters[i].numel;
+    return elements ? (THREAD_ELEMENTS * groups + elements - 1) / elements : 1;
+}
+
 static carat_status run(carat_frame *call)
 {
     CARAT_TRY(check(call));
@@ -125,7 +133,7 @@ static carat_status run(carat_frame *call)
     a.parameters = parameters;
     const carat_key key = { .family = CARAT_FAMILY_optimizer, .row = call->op->row_index,
                             .dtypes = { (uint8_t)carat_dtype_of(item(call, SELF, 0)) } };
-    const carat_status status = carat_run_kernel(call, &key, &a, sizeof a, groups, THREAD_GROUPS);
+    const carat_status status = carat_run_kernel(call, &key, &a, sizeof a, groups, groups_of_a_thread(&a, groups));
     carat_free(parameters);
     return status;
 }
