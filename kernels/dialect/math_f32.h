@@ -388,14 +388,17 @@ WORD f32 k_tan_f32(f32 x)
 #if MATH_HAS_FMA
 WORD int k_is_near_f32(f32 x) { return k_abs_f32(x) < 0x1p15f; }
 
-// |x| less the nearest multiple of pi / 2, at most 0.8, and what its rounding drops, all in f32: the multiple is below
-// 2^15, so that the first difference is exact, and the others are rounded once each.
-WORD f32 turn_rest_f32(f32 x, i32 *quarter, f32 *drop)
+// |x| less the nearest multiple of pi / 2, at most 0.8, as a sum of two f32. The multiple is below 2^15, so that the first
+// difference is exact; the second is rounded once, and is exact too below 2^-24, where its digits would be missed. What that
+// rounding lost is known where the two are of like size, and matters only there: to the tangent.
+WORD f32 turn_rest_f32(f32 x, i32 *quarter, f32 *drop, f32 *lost)
 {
     const f32 a = k_abs_f32(x), t = a * 0x1.45f306p-1f + MATH_ROUND_F32, k = t - MATH_ROUND_F32;
     *quarter = (i32)f32_to_bits(t);
     const f32 first = a - k * 0x1.921fb6p+0f, r = first + k * 0x1.777a5cp-25f;
-    *drop = ((first - r) + k * 0x1.777a5cp-25f) + k * 0x1.ee59dap-50f;
+    *drop = k * 0x1.ee59dap-50f;
+    const f32 rest = (first - r) + k * 0x1.777a5cp-25f;
+    *lost = 2 * k_abs_f32(r) >= k_abs_f32(first) ? rest : 0;
     return r;
 }
 WORD f32 sin_rest_f32(f32 r, i32 quarter, u32 flip)
@@ -407,22 +410,23 @@ WORD f32 sin_rest_f32(f32 r, i32 quarter, u32 flip)
 WORD f32 k_sin_near_f32(f32 x)
 {
     i32 q;
-    f32 drop;
-    const f32 r = turn_rest_f32(x, &q, &drop);
+    f32 drop, lost;
+    const f32 r = turn_rest_f32(x, &q, &drop, &lost);
     return sin_rest_f32(r + drop, q, sign_bit_f32(x));
 }
 WORD f32 k_cos_near_f32(f32 x)
 {
     i32 q;
-    f32 drop;
-    const f32 r = turn_rest_f32(x, &q, &drop);
+    f32 drop, lost;
+    const f32 r = turn_rest_f32(x, &q, &drop, &lost);
     return sin_rest_f32(r + drop, q + 1, 0);
 }
 WORD f32 k_tan_near_f32(f32 x)
 {
     i32 q;
-    f32 drop;
-    const f32 r = turn_rest_f32(x, &q, &drop), z = r * r;
+    f32 drop, lost;
+    const f32 r = turn_rest_f32(x, &q, &drop, &lost), z = r * r;
+    drop += lost;
     f32 p = 0x1.336462p-7f;
     p = p * z + 0x1.989f98p-9f;
     p = p * z + 0x1.905f0ap-6f;
