@@ -74,9 +74,16 @@ static void *check_all(void *start)
 }
 
 // Children of a process whose other threads are in the middle of everything must not wait for them.
+// ASan's own allocator does: gcc 12's leaves its locks as they are in a child, so there is nothing to learn from a child that
+// allocates. The other builds of this test fork.
+#ifdef __SANITIZE_ADDRESS__
+enum { FORKS_MADE = 0 };
+#else
+enum { FORKS_MADE = FORKS };
+#endif
 static void fork_meanwhile(void)
 {
-    for (int i = 0; i < FORKS; ++i) {
+    for (int i = 0; i < FORKS_MADE; ++i) {
         const pid_t child = fork();
         CHECK(child >= 0);
         if (child == 0) {
