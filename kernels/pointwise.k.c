@@ -12,38 +12,14 @@
 // CS of the scalars; WRITE, the word that writes a block of results: write_block_ or write_exact_; BLOCK elements that the vector loop takes at a time; scalar names S0...; a condition NEAR and a body NEAR_BODY that is right where it holds.
 #include "pointwise_stage.h"
 
-#if NIN == 0
-#define INPUTS(DO)
-#elif NIN == 1
-#define INPUTS(DO) DO(0, x, X0, C0)
-#elif NIN == 2
-#define INPUTS(DO) DO(0, x, X0, C0) DO(1, y, X1, C1)
-#elif NIN == 3
-#define INPUTS(DO) DO(0, x, X0, C0) DO(1, y, X1, C1) DO(2, z, X2, C2)
-#else
-#define INPUTS(DO) DO(0, x, X0, C0) DO(1, y, X1, C1) DO(2, z, X2, C2) DO(3, w, X3, C3)
-#endif
-#define REAL(v) ((CAT(acc_, CS))(v)) // a constant in the arithmetic type
+#include "pointwise_operands.c"
 
 
 KERNEL(pointwise_args, a)
 {
     LOCAL(b8, buffers, (NIN + 1) * POINTWISE_BUFFERS);
     pointwise_walk w;
-#define SCALAR(j, name) CAT(acc_, CS) name; memcpy(&name, a->scalar[j].bits, sizeof name); (void)name;
-#ifdef S0
-    SCALAR(0, S0)
-#endif
-#ifdef S1
-    SCALAR(1, S1)
-#endif
-#ifdef S2
-    SCALAR(2, S2)
-#endif
-#ifdef S3
-    SCALAR(3, S3)
-#endif
-#undef SCALAR
+    SCALARS
 #define POINTER(j, name, X, C) const X *p##j = (const X *)w.now[1 + j];
 #define STEP(j, name, X, C) p##j += w.step[1 + j];
 #define READ(j, name, X, C) \

@@ -18,41 +18,7 @@
 // scalar names S0...
 #include "pointwise_lanes_args.h"
 
-#if NIN == 0
-#define INPUTS(DO)
-#elif NIN == 1
-#define INPUTS(DO) DO(0, x, X0, C0)
-#elif NIN == 2
-#define INPUTS(DO) DO(0, x, X0, C0) DO(1, y, X1, C1)
-#elif NIN == 3
-#define INPUTS(DO) DO(0, x, X0, C0) DO(1, y, X1, C1) DO(2, z, X2, C2)
-#else
-#define INPUTS(DO) DO(0, x, X0, C0) DO(1, y, X1, C1) DO(2, z, X2, C2) DO(3, w, X3, C3)
-#endif
-#define REAL(v) ((CAT(acc_, CS))(v)) // a constant in the arithmetic type
-
-#define SCALAR(j, name) CAT(acc_, CS) name; memcpy(&name, a->scalar[j].bits, sizeof name); (void)name;
-#ifdef S0
-#define SCALARS_0 SCALAR(0, S0)
-#else
-#define SCALARS_0
-#endif
-#ifdef S1
-#define SCALARS_1 SCALAR(1, S1)
-#else
-#define SCALARS_1
-#endif
-#ifdef S2
-#define SCALARS_2 SCALAR(2, S2)
-#else
-#define SCALARS_2
-#endif
-#ifdef S3
-#define SCALARS_3 SCALAR(3, S3)
-#else
-#define SCALARS_3
-#endif
-#define SCALARS SCALARS_0 SCALARS_1 SCALARS_2 SCALARS_3
+#include "pointwise_operands.c"
 
 #define ELEMENT(j, name, X, C) const CAT(acc_, C) name = (CAT(acc_, C))CAT(LOAD, j)(e##j); (void)name;
 

@@ -69,6 +69,7 @@ typedef struct carat_backend {
     // Packs of kernels compiled when the package was built, best first, NULL-terminated; paths relative to the
     // library's own folder. May be NULL.
     const char *const *(*packs)(void);
+
     // Dtypes, 1u << carat_dtype each, whose products the device has instructions for that kernel C has no words for: large
     // ones are better left to the host's own operators. NULL: none.
     uint32_t (*native_products)(carat_device device);

@@ -87,32 +87,8 @@ typedef double _Complex c128;
 
 #include "math.h" // also f32_to_bits and its like
 
-// ---- arithmetic types: acc_<T> is what an element of T is computed in
-typedef u8 acc_b8;
-typedef u8 acc_u8;
-typedef i8 acc_i8;
-typedef i16 acc_i16;
-typedef i32 acc_i32;
-typedef i64 acc_i64;
-typedef f32 acc_f16;
-typedef f32 acc_bf16;
-typedef f32 acc_f32;
-typedef f64 acc_f64;
-typedef c64 acc_c64;
-typedef c128 acc_c128;
+#include "elements.h"
 
-// ---- load_<T>: element to arithmetic type
-WORD u8 load_b8(b8 x) { return x != 0; }
-WORD u8 load_u8(u8 x) { return x; }
-WORD i8 load_i8(i8 x) { return x; }
-WORD i16 load_i16(i16 x) { return x; }
-WORD i32 load_i32(i32 x) { return x; }
-WORD i64 load_i64(i64 x) { return x; }
-WORD f32 load_f32(f32 x) { return x; }
-WORD f64 load_f64(f64 x) { return x; }
-WORD c64 load_c64(c64 x) { return x; }
-WORD c128 load_c128(c128 x) { return x; }
-WORD f32 load_bf16(bf16 x) { return f32_from_bits((u32)x.bits << 16); }
 // Shifting the 15 low bits up makes a float whose exponent is 112 too small; multiplying by 2^112 mends that and
 // subnormals alike. Infinity and NaN get the exponent they need by a select.
 WORD f32 load_f16(f16 x)
@@ -123,20 +99,9 @@ WORD f32 load_f16(f16 x)
     return f32_from_bits((magnitude >= 0x0f800000 ? special : finite) | (u32)(x.bits & 0x8000) << 16);
 }
 
-// ---- store_<T>: arithmetic value of any type to element, as ATen converts; of a complex number the real part
-// A float becomes u8 through i64, so that negative ones wrap as in ATen.
-#define store_b8(x) ((b8)((x) != 0))
-#define store_u8(x) ((u8)(i64)real_part(x))
-#define store_i8(x) ((i8)real_part(x))
-#define store_i16(x) ((i16)real_part(x))
-#define store_i32(x) ((i32)real_part(x))
-#define store_i64(x) ((i64)real_part(x))
-#define store_f32(x) ((f32)real_part(x))
-#define store_f64(x) ((f64)real_part(x))
+// ---- the rest of store_<T> (elements.h)
 #define store_c64(x) ((c64)(x))
 #define store_c128(x) ((c128)(x))
-#define store_bf16(x) bf16_from_f32((f32)real_part(x))
-#define store_f16(x) f16_from_f32((f32)real_part(x))
 #define real_part(x) __real__(x)
 #define k_complex(re, im) ((__typeof__((re) + (im) * 1.0iF))__builtin_complex((re), (im)))
 

@@ -39,7 +39,8 @@ struct carat_family {
     const char *name;   // "softmax"
     const char *source; // the kernel file: "softmax.k.c"
     const char *lanes_source; // the one for groups of many lanes, where one lane's shape doesn't suit them; NULL: CPUs only
-    const carat_row *(*row)(int index);
+    const carat_row *rows; // or larger structs that begin with one
+    size_t row_size;
     int row_count;
     carat_status (*run)(carat_frame *call);
     bool (*row_has_lanes)(int index); // whether lanes_source serves a row; NULL: all of them
@@ -50,6 +51,11 @@ struct carat_family {
     // Calls emit for every key that the package's pack holds.
     void (*enumerate)(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg);
 };
+
+static inline const carat_row *carat_family_row(const carat_family *family, int index)
+{
+    return (const carat_row *)((const char *)family->rows + (size_t)index * family->row_size);
+}
 
 // The kernel file of a family for a target; NULL if it has none.
 static inline const char *carat_family_source(const carat_family *family, const carat_target *target)

@@ -56,7 +56,7 @@ static void gather(void)
 {
     for (int f = 0; f < CARAT_FAMILY_COUNT; ++f)
         for (int r = 0; r < families[f]->row_count; ++r) {
-            const carat_row *row = families[f]->row(r);
+            const carat_row *row = carat_family_row(families[f], r);
             for (const char *name = row->overloads; *name;) {
                 const size_t length = strcspn(name, " ");
                 if (length) add_op(name, length, families[f], row, r);

@@ -17,11 +17,6 @@ static const argreduce_row rows[] = {
 };
 enum { ROWS = sizeof rows / sizeof *rows };
 
-static const carat_row *row_at(int index)
-{
-    return &rows[index].base;
-}
-
 // ---- kernels
 
 static carat_key make_key(int row, carat_dtype in)
@@ -146,7 +141,8 @@ static carat_status run(carat_frame *call)
 const carat_family carat_family_argreduce = {
     .name = "argreduce",
     .source = "argreduce.k.c",
-    .row = row_at,
+    .rows = &rows[0].base,
+    .row_size = sizeof *rows,
     .row_count = ROWS,
     .run = run,
     .describe = describe,

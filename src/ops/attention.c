@@ -12,11 +12,6 @@ static const carat_row rows[] = {
 #undef ATTENTION
 };
 
-static const carat_row *row_at(int index)
-{
-    return &rows[index];
-}
-
 // ---- kernels: one for each dtype
 
 carat_key carat_attention_key(carat_family_id family, carat_dtype dtype)
@@ -162,7 +157,8 @@ carat_status carat_attention_launch(const carat_frame *call, const carat_key *ke
 const carat_family carat_family_attention = {
     .name = "attention",
     .source = "attention.k.c",
-    .row = row_at,
+    .rows = rows,
+    .row_size = sizeof *rows,
     .row_count = sizeof rows / sizeof *rows,
     .describe = describe,
     .enumerate = enumerate,

@@ -13,11 +13,6 @@ static const carat_row rows[] = {
 #undef BATCH_NORM
 };
 
-static const carat_row *row_at(int index)
-{
-    return &rows[index];
-}
-
 // ---- kernels: key.row is the part; key.dtypes: x, parameters
 
 static carat_key make_key(carat_norm_dtypes dtypes, carat_batch_norm_part part)
@@ -224,7 +219,8 @@ int64_t carat_batch_norm_write_groups(const carat_batch_norm *b)
 const carat_family carat_family_batch_norm = {
     .name = "batch_norm",
     .source = "batch_norm.k.c",
-    .row = row_at,
+    .rows = rows,
+    .row_size = sizeof *rows,
     .row_count = sizeof rows / sizeof *rows,
     .describe = describe,
     .enumerate = enumerate,

@@ -327,11 +327,6 @@ static const carat_row rows[] = {
 #undef ROW
 };
 
-static const carat_row *row_at(int index)
-{
-    return &rows[index];
-}
-
 static void describe(const carat_key *key, const carat_target *target, carat_defines *defines)
 {
     static const char *const kinds[] = { "RANGE", "LINSPACE", "TRI", "ISIN" };
@@ -358,7 +353,8 @@ static void enumerate(const carat_target *target, void (*emit)(void *arg, const 
 const carat_family carat_family_create = {
     .name = "create",
     .source = "create.k.c",
-    .row = row_at,
+    .rows = rows,
+    .row_size = sizeof *rows,
     .row_count = sizeof rows / sizeof *rows,
     .describe = describe,
     .enumerate = enumerate,

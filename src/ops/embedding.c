@@ -135,11 +135,6 @@ static const carat_row rows_[] = {
 #undef ROW
 };
 
-static const carat_row *row_at(int index)
-{
-    return &rows_[index];
-}
-
 static void describe(const carat_key *key, const carat_target *target, carat_defines *defines)
 {
     (void)target;
@@ -159,7 +154,8 @@ static void enumerate(const carat_target *target, void (*emit)(void *arg, const 
 const carat_family carat_family_embedding = {
     .name = "embedding",
     .source = "embedding.k.c",
-    .row = row_at,
+    .rows = rows_,
+    .row_size = sizeof *rows_,
     .row_count = sizeof rows_ / sizeof *rows_,
     .describe = describe,
     .enumerate = enumerate,

@@ -22,11 +22,6 @@ static const foreach_row rows[] = {
 #undef FOREACH
 };
 
-static const carat_row *row_at(int index)
-{
-    return &rows[index].base;
-}
-
 enum { MAX_ARGS = 4 };
 
 // The arguments of the i-th call. Lists give their i-th item, everything else goes to every call.
@@ -132,7 +127,8 @@ static void no_kernels(const carat_target *target, void (*emit)(void *arg, const
 const carat_family carat_family_foreach = {
     .name = "foreach",
     .source = "pointwise.k.c",
-    .row = row_at,
+    .rows = &rows[0].base,
+    .row_size = sizeof *rows,
     .row_count = sizeof rows / sizeof *rows,
     .run = run,
     .describe = carat_pointwise_describe,

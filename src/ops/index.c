@@ -8,11 +8,6 @@ static const carat_row rows[] = {
 #undef ROW
 };
 
-static const carat_row *row_at(int index)
-{
-    return &rows[index];
-}
-
 carat_tensor carat_index_at_least_1d(const carat_tensor *tensor, int64_t one[2])
 {
     carat_tensor view = *tensor;
@@ -189,7 +184,8 @@ carat_status carat_run_index(carat_frame *call)
 const carat_family carat_family_index = {
     .name = "index",
     .source = "index.k.c",
-    .row = row_at,
+    .rows = rows,
+    .row_size = sizeof *rows,
     .row_count = sizeof rows / sizeof *rows,
     .describe = carat_walk_describe,
     .enumerate = carat_walk_enumerate,

@@ -9,11 +9,6 @@ static const carat_row rows[] = {
 #undef LOGSUMEXP
 };
 
-static const carat_row *row_at(int index)
-{
-    return &rows[index];
-}
-
 static carat_key make_key(carat_dtype in)
 {
     carat_key key = { .family = CARAT_FAMILY_logsumexp };
@@ -88,7 +83,8 @@ static carat_status run(carat_frame *call)
 const carat_family carat_family_logsumexp = {
     .name = "logsumexp",
     .source = "logsumexp.k.c",
-    .row = row_at,
+    .rows = rows,
+    .row_size = sizeof *rows,
     .row_count = sizeof rows / sizeof *rows,
     .run = run,
     .describe = describe,

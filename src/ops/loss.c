@@ -18,11 +18,6 @@ static const loss_row rows[] = {
 };
 enum { ROW_COUNT = sizeof rows / sizeof *rows };
 
-static const carat_row *row_at(int index)
-{
-    return &rows[index].base;
-}
-
 // ---- kernels: key.row is the part, key.dtypes[0] the element type
 
 typedef enum part { NLL, NLL_FINISH, NLL_BACKWARD, PART_COUNT } part;
@@ -264,7 +259,8 @@ static carat_status run(carat_frame *call)
 const carat_family carat_family_loss = {
     .name = "loss",
     .source = "loss.k.c",
-    .row = row_at,
+    .rows = &rows[0].base,
+    .row_size = sizeof *rows,
     .row_count = ROW_COUNT,
     .run = run,
     .describe = describe,

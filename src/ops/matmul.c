@@ -18,11 +18,6 @@ static const matmul_row rows[] = {
 #undef MATMUL
 };
 
-static const carat_row *row_at(int index)
-{
-    return &rows[index].base;
-}
-
 // ---- arguments
 
 static carat_status take_factor(const carat_frame *call, int i, int ndim, const carat_tensor **factor)
@@ -183,7 +178,8 @@ static carat_status run(carat_frame *call)
 const carat_family carat_family_matmul = {
     .name = "matmul",
     .source = "matmul.k.c",
-    .row = row_at,
+    .rows = &rows[0].base,
+    .row_size = sizeof *rows,
     .row_count = sizeof rows / sizeof *rows,
     .run = run,
     .describe = carat_matmul_describe,

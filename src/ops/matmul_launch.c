@@ -245,7 +245,7 @@ static carat_status run_blocked(const carat_frame *call, matmul_args *a, carat_d
     a->scratch = carat_alloc((size_t)(a->scratch_stride * a->workers));
     if (!a->scratch) return carat_fail(CARAT_OUT_OF_MEMORY, "no memory for %lld bytes", (long long)(a->scratch_stride * a->workers));
     const carat_key key = carat_matmul_key(dtype, s->tile.way);
-    const bool shared = a->m > a->block_m && a->k > 0 && (s->tile.way == CARAT_MATMUL_VECTORS);
+    const bool shared = a->m > a->block_m && a->k > 0 && s->tile.way == CARAT_MATMUL_VECTORS;
     const carat_status status = shared ? run_packed(call, &key, a, s) : carat_run_kernel(call, &key, a, sizeof *a, a->workers, 1);
     carat_free(a->scratch);
     return status;

@@ -15,11 +15,6 @@ static const moments_row rows[] = {
 };
 enum { ROWS = sizeof rows / sizeof *rows };
 
-static const carat_row *row_at(int index)
-{
-    return &rows[index].base;
-}
-
 static carat_key make_key(int row, carat_dtype in)
 {
     carat_key key = { .family = CARAT_FAMILY_moments, .row = (uint16_t)row };
@@ -101,7 +96,8 @@ static carat_status run(carat_frame *call)
 const carat_family carat_family_moments = {
     .name = "moments",
     .source = "moments.k.c",
-    .row = row_at,
+    .rows = &rows[0].base,
+    .row_size = sizeof *rows,
     .row_count = ROWS,
     .run = run,
     .describe = describe,

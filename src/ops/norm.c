@@ -10,11 +10,6 @@ static const carat_row rows[] = {
 #undef NORM
 };
 
-static const carat_row *row_at(int index)
-{
-    return &rows[index];
-}
-
 // ---- kernels: key.row is the part; key.dtypes: x, parameters
 
 static carat_key make_key(carat_norm_dtypes dtypes, carat_norm_part part)
@@ -116,7 +111,8 @@ const carat_family carat_family_norm = {
     .source = "norm.k.c",
     .lanes_source = "norm_lanes.k.c",
     .row_has_lanes = has_lanes,
-    .row = row_at,
+    .rows = rows,
+    .row_size = sizeof *rows,
     .row_count = sizeof rows / sizeof *rows,
     .describe = describe,
     .enumerate = enumerate,

@@ -24,11 +24,6 @@ enum { SELF, GRADS, EXP_AVGS, EXP_AVG_SQS, MAX_EXP_AVG_SQS, STEPS, LR, BETA1, BE
 
 enum { GROUP_ELEMENTS = 8192, THREAD_ELEMENTS = 2 * GROUP_ELEMENTS };
 
-static const carat_row *row_at(int index)
-{
-    return &rows[index].base;
-}
-
 static const carat_tensor *item(const carat_frame *call, int list, int64_t i)
 {
     return &call->args[list].tensors.items[i];
@@ -159,7 +154,8 @@ static void enumerate(const carat_target *target, void (*emit)(void *arg, const 
 const carat_family carat_family_optimizer = {
     .name = "optimizer",
     .source = "optimizer.k.c",
-    .row = row_at,
+    .rows = &rows[0].base,
+    .row_size = sizeof *rows,
     .row_count = sizeof rows / sizeof *rows,
     .run = run,
     .describe = describe,

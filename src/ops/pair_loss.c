@@ -33,11 +33,6 @@ static const loss_row rows[] = {
 };
 enum { ROW_COUNT = sizeof rows / sizeof *rows };
 
-static const carat_row *row_at(int index)
-{
-    return &rows[index].base;
-}
-
 // ---- kernels: key.row is a forward row, key.dtypes[0] the element type, key.params[0] the part
 
 typedef enum part { SUM, FINISH, DOMAIN_CHECK, PART_COUNT } part;
@@ -318,7 +313,8 @@ static carat_status run(carat_frame *call)
 const carat_family carat_family_pair_loss = {
     .name = "pair_loss",
     .source = "pair_loss.k.c",
-    .row = row_at,
+    .rows = &rows[0].base,
+    .row_size = sizeof *rows,
     .row_count = ROW_COUNT,
     .run = run,
     .describe = describe,

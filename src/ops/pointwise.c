@@ -29,11 +29,6 @@ const carat_pointwise_row *carat_pointwise_row_at(int index)
     return &rows[index];
 }
 
-static const carat_row *row_at(int index)
-{
-    return &rows[index].base;
-}
-
 // ---- arguments
 
 // What the arguments of a call say: operands in the order x, y, z, w and scalars by position.
@@ -276,7 +271,8 @@ const carat_family carat_family_pointwise = {
     .source = "pointwise.k.c",
     .lanes_source = "pointwise_lanes.k.c",
     .host_numbers = true,
-    .row = row_at,
+    .rows = &rows[0].base,
+    .row_size = sizeof *rows,
     .row_count = CARAT_POINTWISE_COUNT,
     .run = run,
     .describe = carat_pointwise_describe,

@@ -20,11 +20,6 @@ const carat_reduce_row *carat_reduce_row_at(int index)
     return &rows[index];
 }
 
-static const carat_row *row_at(int index)
-{
-    return &rows[index].base;
-}
-
 // ---- arguments
 
 // One reduction, settled.
@@ -266,7 +261,8 @@ static carat_status run(carat_frame *call)
 const carat_family carat_family_reduce = {
     .name = "reduce",
     .source = "reduce.k.c",
-    .row = row_at,
+    .rows = &rows[0].base,
+    .row_size = sizeof *rows,
     .row_count = CARAT_REDUCE_COUNT,
     .run = run,
     .describe = carat_reduce_describe,

@@ -28,11 +28,6 @@ static const scan_row rows[] = {
 };
 enum { ROWS = sizeof rows / sizeof *rows };
 
-static const carat_row *row_at(int index)
-{
-    return &rows[index].base;
-}
-
 // ---- kernels
 
 enum { KEY_IN, KEY_OUT };
@@ -214,7 +209,8 @@ static carat_status run(carat_frame *call)
 const carat_family carat_family_scan = {
     .name = "scan",
     .source = "scan.k.c",
-    .row = row_at,
+    .rows = &rows[0].base,
+    .row_size = sizeof *rows,
     .row_count = ROWS,
     .run = run,
     .describe = describe,

@@ -284,15 +284,11 @@ static const carat_row rows[] = {
 #undef ROW
 };
 
-static const carat_row *row_at(int index)
-{
-    return &rows[index];
-}
-
 const carat_family carat_family_select = {
     .name = "select",
     .source = "select.k.c",
-    .row = row_at,
+    .rows = rows,
+    .row_size = sizeof *rows,
     .row_count = sizeof rows / sizeof *rows,
     .describe = describe,
     .enumerate = enumerate,

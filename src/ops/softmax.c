@@ -14,11 +14,6 @@ static const carat_softmax_row rows[] = {
 };
 enum { ROW_COUNT = sizeof rows / sizeof *rows };
 
-static const carat_row *row_at(int index)
-{
-    return &rows[index].base;
-}
-
 // ---- kernels: key.dtypes[0] is the element type, key.params[0] the part
 
 typedef enum part { ROWS, COLUMNS, GATHERED, PART_COUNT } part;
@@ -251,7 +246,8 @@ const carat_family carat_family_softmax = {
     .name = "softmax",
     .source = "softmax.k.c",
     .lanes_source = "softmax_lanes.k.c",
-    .row = row_at,
+    .rows = &rows[0].base,
+    .row_size = sizeof *rows,
     .row_count = ROW_COUNT,
     .run = run,
     .describe = describe,

@@ -158,11 +158,6 @@ static const carat_row rows[] = {
 #undef ROW
 };
 
-static const carat_row *row_at(int index)
-{
-    return &rows[index];
-}
-
 static void describe(const carat_key *key, const carat_target *target, carat_defines *defines)
 {
     const carat_dtype dtype = (carat_dtype)key->dtypes[0];
@@ -187,7 +182,8 @@ static void enumerate(const carat_target *target, void (*emit)(void *arg, const 
 const carat_family carat_family_sort = {
     .name = "sort",
     .source = "sort.k.c",
-    .row = row_at,
+    .rows = rows,
+    .row_size = sizeof *rows,
     .row_count = sizeof rows / sizeof *rows,
     .describe = describe,
     .enumerate = enumerate,

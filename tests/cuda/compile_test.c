@@ -37,7 +37,7 @@ static void compile_key(void *arg, const carat_key *key)
     const double start = seconds();
     const carat_status status = source ? carat_cuda_compile(s->target, source, s->path, log, sizeof log) : CARAT_OUT_OF_MEMORY;
     const double took = seconds() - start;
-    const carat_row *row = s->family->row(key->row);
+    const carat_row *row = carat_family_row(s->family, key->row);
     const char *name = getenv("CARAT_VERBOSE");
     if (status != CARAT_OK || (name && *name) || took > 2)
         printf("%s %s out %s common %s params %d %d %d %d %d: %.0f ms\n", s->family->name, row->id, carat_dtype_name((carat_dtype)key->dtypes[0]),

@@ -12,6 +12,7 @@ int carat_cpu_level_count(void);
 const carat_target *carat_cpu_level_at(int index);
 const carat_target *carat_cpu_level_find(const char *name); // NULL if there is none
 bool carat_cpu_level_runs(const carat_target *level);       // on this machine
+unsigned carat_cpu_saved_state(void);                       // x86-64: the register states that the system saves (XCR0)
 
 // Whether this machine has a matrix unit for bf16 (AMX) that the system lets this process use; asks the system for it.
 bool carat_cpu_has_tiles(void);

@@ -65,7 +65,7 @@ static bool has(unsigned word, int bits)
     return (word & (unsigned)bits) == (unsigned)bits;
 }
 
-static unsigned saved_state(void)
+unsigned carat_cpu_saved_state(void)
 {
     unsigned low, high;
     __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
@@ -77,7 +77,7 @@ static int machine_level(void)
 {
     unsigned eax, ebx, ecx, edx;
     if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !has(ecx, V2_ECX1 | V3_ECX1)) return 0;
-    const unsigned state = saved_state();
+    const unsigned state = carat_cpu_saved_state();
     if (!has(state, V3_STATE)) return 0;
     if (!__get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx) || !has(ecx, V3_ECX_EXTENDED)) return 0;
     if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) || !has(ebx, V3_EBX7)) return 0;
@@ -90,28 +90,7 @@ bool carat_cpu_level_runs(const carat_target *level)
     return machine_level() >= needed;
 }
 
-enum {
-    AMX_BF16 = 1 << 22,    // leaf 7, subleaf 0, EDX
-    AVX512_BF16 = 1 << 5,  // subleaf 1, EAX
-    AMX_FP16 = 1 << 21,
-};
-
-static uint32_t ask_products(void)
-{
-    unsigned eax, ebx, ecx, edx;
-    if (machine_level() < 4 || !__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) return 0;
-    const bool tiles = has(edx, AMX_BF16);
-    if (!__get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx)) eax = 0;
-    const uint32_t brain = tiles || has(eax, AVX512_BF16) ? 1u << CARAT_bf16 : 0;
-    return brain | (has(eax, AMX_FP16) ? 1u << CARAT_f16 : 0);
-}
-
 #else
-
-static uint32_t ask_products(void)
-{
-    return 0;
-}
 
 bool carat_cpu_level_runs(const carat_target *level)
 {
@@ -152,18 +131,6 @@ static const carat_target *without_missing_tiles(const carat_target *level)
     if (level->half_tiles && !carat_cpu_has_tiles()) return &plain;
 #endif
     return level;
-}
-
-uint32_t carat_cpu_native_products(void)
-{
-    static const uint32_t asked = UINT32_C(1) << 31; // beside the dtypes
-    static _Atomic uint32_t known;
-    uint32_t products = atomic_load_explicit(&known, memory_order_relaxed);
-    if (!products) {
-        products = ask_products() | asked;
-        atomic_store_explicit(&known, products, memory_order_relaxed);
-    }
-    return products & ~asked;
 }
 
 const carat_target *carat_cpu_level(const char **remark)
