@@ -59,13 +59,21 @@ WORD f32 expm1_near_f32(f32 r)
     return p * (r * r) + r;
 }
 
-// Cody-Waite: exp(x) = 2^n * (1 + result). n * (the short head of ln 2) is exact.
+// Cody-Waite: exp(x) = 2^n * (1 + result), with ln 2 in two parts. x - n * head is exact: with FMA, as it is a multiple of
+// 2^-25 below 1/2; else, as a short head times n is.
+#if MATH_HAS_FMA
+#define LN2_HEAD_F32 0x1.62e430p-1f
+#define LN2_TAIL_F32 -0x1.05c610p-29f
+#else
+#define LN2_HEAD_F32 0x1.62e4p-1f
+#define LN2_TAIL_F32 0x1.7f7d1cp-20f
+#endif
 WORD f32 exp_reduced_f32(f32 x, i32 *n)
 {
     const f32 t = x * 0x1.715476p+0f + MATH_ROUND_F32;
     const f32 k = t - MATH_ROUND_F32;
     *n = (i32)(f32_to_bits(t) - f32_to_bits(MATH_ROUND_F32));
-    return expm1_near_f32((x - k * 0x1.62e4p-1f) - k * 0x1.7f7d1cp-20f);
+    return expm1_near_f32((x - k * LN2_HEAD_F32) - k * LN2_TAIL_F32);
 }
 
 // exp(x) * 2^shift.
@@ -85,7 +93,7 @@ WORD f32 exp_reduced_near_f32(f32 x, u32 *n)         // *n is n * 2^23
 {
     const f32 t = x * 0x1.715476p+0f + MATH_ROUND_F32, k = t - MATH_ROUND_F32;
     *n = f32_to_bits(t) << 23;
-    return expm1_near_f32((x - k * 0x1.62e4p-1f) - k * 0x1.7f7d1cp-20f);
+    return expm1_near_f32((x - k * LN2_HEAD_F32) - k * LN2_TAIL_F32);
 }
 WORD f32 k_exp_near_f32(f32 x)
 {
@@ -99,7 +107,19 @@ WORD f32 k_expm1_near_f32(f32 x)
     const f32 e = exp_reduced_near_f32(x, &n), s = f32_from_bits(n + 0x3f800000u);
     return k_copysign_f32(e * s + (s - 1), x);
 }
-WORD f32 k_sigmoid_near_f32(f32 x) { return 1 / (1 + k_exp_near_f32(-x)); }
+// (1 + over) / (1 + s * (1 + e)) for s <= 1, where what the denominator's rounding drops comes back.
+WORD f32 sigmoid_join_f32(f32 e, f32 s, f32 over)
+{
+    const f32 one = s + 1, d = e * s + one, drop = e * s + (one - d), y = 1 / d;
+    return y + y * (over - y * drop);
+}
+// As k_sigmoid, below.
+WORD f32 k_sigmoid_near_f32(f32 x)
+{
+    u32 n;
+    const f32 e = exp_reduced_near_f32(-k_abs_f32(x), &n), s = f32_from_bits(n + 0x3f800000u);
+    return sigmoid_join_f32(e, s, x < 0 ? e : 0) * (x < 0 ? s : 1);
+}
 
 WORD f32 k_exp2_f32(f32 x)
 {
@@ -117,14 +137,13 @@ WORD f32 k_expm1_f32(f32 x)
     return k_copysign_f32(n == 0 ? e : y, x);
 }
 
-// exp(-|x|) never overflows, and its subnormals are right in both tails. What rounding 1 + e drops comes back at the end.
+// exp(-|x|) = 2^n * (1 + e) never overflows, and subnormal results are rounded once, as 2^n comes last.
 WORD f32 k_sigmoid_f32(f32 x)
 {
     i32 n;
-    const f32 e = exp_reduced_f32(clamp_f32(-k_abs_f32(x), -104, 0), &n), head = 1 + e;
-    const f32 p = scale_f32(head, n), drop = e - (head - 1);
-    const f32 y = (x < 0 ? p : 1) / (1 + p);
-    return y + y * (x < 0 ? drop : 0);
+    const f32 e = exp_reduced_f32(clamp_f32(-k_abs_f32(x), -104, 0), &n);
+    const f32 y = sigmoid_join_f32(e, pow2_f32(n < -126 ? -126 : n), x < 0 ? e : 0);
+    return x < 0 ? scale_f32(y, n) : y;
 }
 
 // exp(|x|) / 2, which is finite wherever sinh and cosh are.
@@ -153,18 +172,7 @@ WORD f32 k_tanh_f32(f32 x)
     p = p * z - 0x1.b91e7ep-5f;
     p = p * z + 0x1.110ceep-3f;
     p = p * z - 0x1.55554ap-2f;
-    return k_copysign_f32(a < 0.55f ? p * (z * a) + a : 1 - 2 / (s * (1 + e) + 1), x);
-}
-
-// With k_exp_is_near(2x): m / (m + 2), m = expm1(2|x|), whose error the quotient damps; what a small m + 2 drops comes
-// back, as 1 / (m + 2) is half of 1 - result. 0.7 of the cost.
-WORD f32 k_tanh_near_f32(f32 x)
-{
-    const f32 a = k_abs_f32(x);
-    u32 n;
-    const f32 e = exp_reduced_near_f32(a + a, &n), s = f32_from_bits(n + 0x3f800000u), m = e * s + (s - 1);
-    const f32 d = m + 2, drop = d < 4 ? m - (d - 2) : 0, y = m / d;
-    return k_copysign_f32(y - 0.5f * (drop * (y - y * y)), x);
+    return k_copysign_f32(a < 0.55f ? p * (z * a) + a : 1 - 2 / (e * s + (s + 1)), x);
 }
 
 // ---- logarithms ----------------------------------------------------------------------------------------------------
@@ -433,8 +441,8 @@ WORD f32 k_tan_near_f32(f32 x)
     p = p * z + 0x1.b58604p-5f;
     p = p * z + 0x1.112de8p-3f;
     p = p * z + 0x1.5554dep-2f;
-    const f32 t = r + (p * (z * r) + (drop + drop * z));
-    return f32_from_bits(f32_to_bits((q & 1) ? -1 / t : t) ^ sign_bit_f32(x));
+    const f32 more = p * (z * r) + (drop + drop * z), t = r + more, y = -1 / t;
+    return f32_from_bits(f32_to_bits((q & 1) ? y + y * ((t * y + 1) + y * (more - (t - r))) : t) ^ sign_bit_f32(x));
 }
 #else
 WORD int k_is_near_f32(f32 x) { return k_abs_f32(x) < 0x1p25f; }

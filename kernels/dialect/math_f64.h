@@ -709,4 +709,3 @@ WORD int k_log_is_near_f64(f64 x) { return (void)x, 1; }
 WORD f64 k_log_near_f64(f64 x) { return k_log_f64(x); }
 WORD f64 k_log2_near_f64(f64 x) { return k_log2_f64(x); }
 WORD f64 k_log10_near_f64(f64 x) { return k_log10_f64(x); }
-WORD f64 k_tanh_near_f64(f64 x) { return k_tanh_f64(x); }

@@ -34,7 +34,6 @@
 #define k_log_near(x)    MATH_PICK(x, k_log_near)(x)
 #define k_log2_near(x)   MATH_PICK(x, k_log2_near)(x)
 #define k_log10_near(x)  MATH_PICK(x, k_log10_near)(x)
-#define k_tanh_near(x)   MATH_PICK(x, k_tanh_near)(x)
 #define k_log1p(x)       MATH_PICK(x, k_log1p)(x)
 #define k_sin(x)         MATH_PICK(x, k_sin)(x)
 #define k_cos(x)         MATH_PICK(x, k_cos)(x)
