@@ -51,7 +51,7 @@ def errors(value, truth):
     return torch.where((value == truth) | (value.isnan() & truth.isnan()), torch.zeros_like(distance), distance)
 
 
-def near_the_truth(actual, expected, truth, strict, factor):
+def near_the_truth(actual, expected, truth, strict, factor, eps):
     """Whether Carat's largest error against double precision is of the size of ATen's, or of a few roundings."""
     if truth is None or truth.shape != actual.shape:
         return False
@@ -62,13 +62,18 @@ def near_the_truth(actual, expected, truth, strict, factor):
     if not bool(finite.any()):
         return True
     ours, atens, truth = ours[finite], atens[finite], truth.detach()[finite].abs()
-    eps = torch.finfo(actual.dtype).eps
     if strict:
         return bool(ours.max() <= 1.05 * atens.max()) or bool((ours <= torch.maximum(1.05 * atens, eps * truth)).all())
     return bool(ours.max() <= torch.maximum(factor * atens.max(), 4 * eps * truth.max()))
 
 
+def coarsest(results):
+    """The largest rounding among the results' dtypes: in a chain of operators it takes part in each result."""
+    return max((torch.finfo(r.dtype).eps for r in results if torch.is_tensor(r) and (r.is_floating_point() or r.is_complex())), default=0)
+
+
 def check_values(actual, expected, truth, what, chain):
+    """`chain`: 0 for one operator, else the coarsest rounding of the operators that led here."""
     actual, expected = actual.detach(), expected.detach()
     if actual.layout is not torch.strided:
         actual, expected, truth = actual.to_dense(), expected.to_dense(), None
@@ -82,8 +87,9 @@ def check_values(actual, expected, truth, what, chain):
         if is_float and callable(truth):
             truth = truth()
         factor = max((factor for name, factor in CHANCE.items() if name in what), default=2)
+        eps = max(torch.finfo(actual.dtype).eps, chain) if is_float else 0
         strict = actual.dtype in HALF and not chain and factor == 2
-        if not (is_float and torch.is_tensor(truth) and near_the_truth(actual, expected, truth, strict, factor)):
+        if not (is_float and torch.is_tensor(truth) and near_the_truth(actual, expected, truth, strict, factor, eps)):
             raise Difference(f"{what}: {str(failure).strip()}") from None
     # A matrix product of zeros has the sign of whatever sum it starts from.
     if not chain and actual.is_floating_point() and not any(name in what for name in CHANCE):
@@ -104,6 +110,7 @@ def check(actual, expected, what, truths=None, chain=False):
             cached.append(leaves(truths()) if truths else None)
         return cached[0][index] if cached[0] is not None and len(cached[0]) == len(atens) else None
 
+    chain = coarsest(atens) if chain else 0
     for index, (a, e) in enumerate(zip(ours, atens)):
         name = f"{what}, result {index}" if len(atens) > 1 else what
         if torch.is_tensor(e):
