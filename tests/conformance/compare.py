@@ -51,8 +51,8 @@ def errors(value, truth):
     return torch.where((value == truth) | (value.isnan() & truth.isnan()), torch.zeros_like(distance), distance)
 
 
-def near_the_truth(actual, expected, truth, strict, factor, eps):
-    """Whether Carat's largest error against double precision is of the size of ATen's, or of a few roundings."""
+def near_the_truth(actual, expected, truth, strict, factor, floor):
+    """Whether Carat's largest error against double precision is of the size of ATen's, or of a few roundings, or below `floor`."""
     if truth is None or truth.shape != actual.shape:
         return False
     ours, atens = errors(actual, truth), errors(expected, truth)
@@ -62,18 +62,22 @@ def near_the_truth(actual, expected, truth, strict, factor, eps):
     if not bool(finite.any()):
         return True
     ours, atens, truth = ours[finite], atens[finite], truth.detach()[finite].abs()
+    eps = torch.finfo(actual.dtype).eps
     if strict:
         return bool(ours.max() <= 1.05 * atens.max()) or bool((ours <= torch.maximum(1.05 * atens, eps * truth)).all())
-    return bool(ours.max() <= torch.maximum(factor * atens.max(), 4 * eps * truth.max()))
+    return bool(ours.max() <= torch.maximum(factor * atens.max(), 4 * eps * truth.max()) + floor)
 
 
-def coarsest(results):
-    """The largest rounding among the results' dtypes: in a chain of operators it takes part in each result."""
-    return max((torch.finfo(r.dtype).eps for r in results if torch.is_tensor(r) and (r.is_floating_point() or r.is_complex())), default=0)
+def rounding_of_others(result, truths):
+    """The error that a chain of operators may leave on a result of a finer dtype than others have: theirs, which took part in it."""
+    floats = [t for t in truths[0] if torch.is_tensor(t) and t.is_floating_point() and t.numel()]
+    coarsest = max((torch.finfo(t.dtype).eps for t in floats), default=0)
+    if not result.is_floating_point() or coarsest <= torch.finfo(result.dtype).eps or truths[1] is None:
+        return 0
+    return 4 * coarsest * max(float(t.detach().abs().max()) for t in truths[1] if torch.is_tensor(t) and t.numel())
 
 
-def check_values(actual, expected, truth, what, chain):
-    """`chain`: 0 for one operator, else the coarsest rounding of the operators that led here."""
+def check_values(actual, expected, truth, what, chain, floor):
     actual, expected = actual.detach(), expected.detach()
     if actual.layout is not torch.strided:
         actual, expected, truth = actual.to_dense(), expected.to_dense(), None
@@ -87,9 +91,8 @@ def check_values(actual, expected, truth, what, chain):
         if is_float and callable(truth):
             truth = truth()
         factor = max((factor for name, factor in CHANCE.items() if name in what), default=2)
-        eps = max(torch.finfo(actual.dtype).eps, chain) if is_float else 0
         strict = actual.dtype in HALF and not chain and factor == 2
-        if not (is_float and torch.is_tensor(truth) and near_the_truth(actual, expected, truth, strict, factor, eps)):
+        if not (is_float and torch.is_tensor(truth) and near_the_truth(actual, expected, truth, strict, factor, floor())):
             raise Difference(f"{what}: {str(failure).strip()}") from None
     # A matrix product of zeros has the sign of whatever sum it starts from.
     if not chain and actual.is_floating_point() and not any(name in what for name in CHANCE):
@@ -110,14 +113,14 @@ def check(actual, expected, what, truths=None, chain=False):
             cached.append(leaves(truths()) if truths else None)
         return cached[0][index] if cached[0] is not None and len(cached[0]) == len(atens) else None
 
-    chain = coarsest(atens) if chain else 0
     for index, (a, e) in enumerate(zip(ours, atens)):
         name = f"{what}, result {index}" if len(atens) > 1 else what
         if torch.is_tensor(e):
             if not torch.is_tensor(a):
                 raise Difference(f"{name}: {a!r} instead of a tensor")
             check_meta(a, e, name)
-            check_values(a, e, lambda: truth(index), name, chain)
+            floor = (lambda e=e: rounding_of_others(e, (atens, cached[0]))) if chain else int
+            check_values(a, e, lambda: truth(index), name, chain, floor)
         elif isinstance(e, torch.Generator):
             if not torch.equal(a.get_state(), e.get_state()):
                 raise Difference(f"{name}: the generator is in another state")
