@@ -253,6 +253,18 @@ CARAT_API const char *carat_backend_describe(int index, const char **target, con
 CARAT_API const char *carat_cache_directory(const char **why);
 CARAT_API int64_t carat_cache_size(void);
 
+// Compiles kernels ahead of time into the disk cache, on `threads` threads (at least 1): those of `ops` (count of them; their whole
+// families, but of pointwise operators each its own) that the shipped packs hold, for a backend's target by name ("cuda",
+// "sm_90a"), of which no device needs to be present. Those that the cache has are left as they are. `progress`, if given, is
+// called after each kernel, by one thread at a time; 0 from it stops the work.
+// CARAT_NOT_FOUND for an unknown backend or target, CARAT_UNSUPPORTED without a compiler, CARAT_IO_ERROR without a disk cache,
+// CARAT_COMPILE_ERROR with the first failure's words after all others were compiled. *done, if given, counts. Thread-safe.
+typedef struct carat_precompiled {
+    int64_t total, present, compiled, failed; // kernels: all that are wanted; found in the cache; made; not made
+} carat_precompiled;
+CARAT_API carat_status carat_precompile(const char *backend, const char *target, const carat_op *const *ops, size_t count, int threads,
+                                        int (*progress)(void *arg, const carat_precompiled *so_far), void *arg, carat_precompiled *done);
+
 // Why the calling thread's last CARAT_UNSUPPORTED was answered: a static string ("dtype", "overlapping memory").
 CARAT_API const char *carat_last_reason(void);
 

@@ -10,7 +10,7 @@
 extern "C" {
 #endif
 
-#define CARAT_BACKEND_ABI 2
+#define CARAT_BACKEND_ABI 3
 
 // A kernel ready to launch: a function pointer on a CPU, a driver's handle on a device.
 typedef struct carat_kernel {
@@ -46,6 +46,9 @@ typedef struct carat_backend {
 
     // The target of a device. Owned by the backend, valid for the life of the process.
     const carat_target *(*target)(carat_device device);
+
+    // The target of a name, whatever is present here: for compiling ahead of time. NULL if the backend has none of that name.
+    const carat_target *(*target_named)(const char *name);
 
     // Prepares the calling thread for a call on a device: its stream is context->stream's. NULL: nothing to prepare.
     carat_status (*begin)(const carat_context *context, carat_device device);

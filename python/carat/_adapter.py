@@ -45,6 +45,8 @@ def library():
         ("carat_backend_describe", text, ctypes.c_int, texts, texts),
         ("carat_cache_directory", text, texts),
         ("carat_cache_size", ctypes.c_int64),
+        ("carat_last_error", text),
+        ("carat_precompile", ctypes.c_int, text, text, ctypes.POINTER(op), number, ctypes.c_int, op, op, ctypes.POINTER(ctypes.c_int64)),
     ]:
         function = getattr(lib, name)
         function.restype, function.argtypes = result, arguments

@@ -50,6 +50,12 @@ def parser():
     bench.add_argument("--plot", metavar="FILE.png", help="write a bar chart of the speedups (needs matplotlib)")
     bench.set_defaults(action=run_bench)
 
+    ahead = actions.add_parser("precompile", help="compile kernels ahead of time", description=run_precompile.__doc__)
+    ahead.add_argument("ops", nargs="*", metavar="OP", help="overload, operator, glob or family (default: all)")
+    ahead.add_argument("--arch", action="append", required=True, metavar="NAME", help="sm_90a, x86-64-v4, ...; may be repeated")
+    ahead.add_argument("--threads", type=int, default=0, help="compilers at a time (default: one a CPU)")
+    ahead.set_defaults(action=run_precompile)
+
     demo = actions.add_parser("demo", help="real models on ATen and on Carat", description=run_demo.__doc__)
     demo.add_argument("--out", default="demo-out", metavar="FOLDER", help="where the chart and the figures go (default: demo-out)")
     demo.add_argument("--threads", type=int, default=0, help="threads of PyTorch (default: as it is)")
@@ -124,6 +130,33 @@ def run_bench(options):
     if options.plot and not bench.chart(outcome, options.plot):
         error.print("carat bench: Carat served no case, so there is no chart")
     return 0
+
+
+def run_precompile(options):
+    """Fills the disk cache (`carat info` says where) with the kernels of operators for an architecture, of which no device needs to be
+    here, so that the first step of a model compiles nothing."""
+    from rich.console import Console
+
+    from ._precompile import PrecompileError, precompile
+    from ._selection import UnknownOperator
+
+    error = Console(stderr=True)
+    for arch in options.arch:
+        def run(_, progress):
+            return precompile(arch, options.ops or None, options.threads, lambda d: progress(d.total - left(d), d.total, arch) is None)
+
+        try:
+            done = with_progress(run, None, error)
+        except (PrecompileError, UnknownOperator) as problem:
+            error.print(f"carat precompile: {arch}: {problem}", markup=False)
+            return 2
+        print(f"{arch}: {done.compiled} kernels compiled, {done.present} were there")
+    return 0
+
+
+def left(done):
+    """How many kernels aren't settled yet."""
+    return done.total - done.present - done.compiled - done.failed
 
 
 def run_demo(options):

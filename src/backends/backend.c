@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 #define BACKEND(name) extern const carat_backend carat_backend_##name;
 #include "backends/backends.def"
@@ -62,6 +63,13 @@ const char *carat_backend_describe(int index, const char **target, const char **
     if (carat_backend_probe(index, why) == CARAT_OK)
         *target = backends[index]->target((carat_device){ backends[index]->device_type, 0 })->name;
     return backends[index]->name;
+}
+
+const carat_backend *carat_backend_named(const char *name)
+{
+    for (int i = 0; i < BACKEND_COUNT; ++i)
+        if (strcmp(backends[i]->name, name) == 0) return backends[i];
+    return NULL;
 }
 
 bool carat_backend_built(int32_t device_type)

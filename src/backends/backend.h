@@ -17,4 +17,7 @@ const carat_backend *carat_backend_at(int index); // 0 <= index < carat_backend_
 // Probes (once) and says whether the backend can run; *why is the reason if not, and may be a remark or NULL if so.
 carat_status carat_backend_probe(int index, const char **why);
 
+// The backend of a name, whether it can run here or not; NULL if Carat was built without.
+const carat_backend *carat_backend_named(const char *name);
+
 #endif

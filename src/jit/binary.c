@@ -102,35 +102,52 @@ static bool find_on_disk(const request *want, carat_kernel *kernel)
     return status == CARAT_OK;
 }
 
+// Compiles a kernel, loads it unless `kernel` is NULL, and leaves it in the disk cache.
+static carat_failure *compile_in(const carat_scratch *scratch, const request *want, const char *source, char *log, carat_kernel *kernel)
+{
+    const char *const file = carat_family_source(carat_family_at(want->key->family), want->target);
+    const carat_status status = want->backend->compile(want->target, source, scratch->file, log, LOG_SIZE);
+    if (status != CARAT_OK) return fail(status, file, log);
+    carat_binary binary = {.path = scratch->file};
+    carat_failure *failure = NULL;
+    if (!(binary.bytes = carat_scratch_read(scratch, &binary.size)))
+        failure = fail(CARAT_IO_ERROR, file, "what the compiler wrote can't be read");
+    else if (kernel && load(want, &binary, kernel) != CARAT_OK)
+        failure = fail(CARAT_UNSUPPORTED, file, "what the compiler wrote can't be loaded");
+    else
+        carat_disk_write(want->name, want->identity, binary.bytes, binary.size);
+    free((void *)(uintptr_t)binary.bytes);
+    return failure;
+}
+
 static carat_failure *compile(const request *want, carat_kernel *kernel)
 {
-    char *source = carat_source_make(want->target, want->key, want->symbol);
-    if (!source) return fail(CARAT_OUT_OF_MEMORY, "out of memory for a kernel's source", "");
+    char *const source = carat_source_make(want->target, want->key, want->symbol), *const log = calloc(1, LOG_SIZE);
+    carat_failure *failure;
     carat_scratch scratch;
-    if (!carat_scratch_make(&scratch)) {
-        free(source);
-        return fail(CARAT_UNSUPPORTED, "no kernel", "there is no temporary directory to compile in");
-    }
-    carat_failure *failure = NULL;
-    char *log = calloc(1, LOG_SIZE);
-    const carat_family *family = carat_family_at(want->key->family);
-    const carat_status status =
-        log ? want->backend->compile(want->target, source, scratch.file, log, LOG_SIZE) : CARAT_OUT_OF_MEMORY;
-    carat_binary binary = {.path = scratch.file};
-    if (status != CARAT_OK) {
-        failure = fail(status, carat_family_source(family, want->target), log ? log : "out of memory");
-    } else if (!(binary.bytes = carat_scratch_read(&scratch, &binary.size))) {
-        failure = fail(CARAT_IO_ERROR, family->source, "what the compiler wrote can't be read");
-    } else if (load(want, &binary, kernel) != CARAT_OK) {
-        failure = fail(CARAT_UNSUPPORTED, family->source, "what the compiler wrote can't be loaded");
+    if (!source || !log) {
+        failure = fail(CARAT_OUT_OF_MEMORY, "out of memory for a kernel's source", "");
+    } else if (!carat_scratch_make(&scratch)) {
+        failure = fail(CARAT_UNSUPPORTED, "no kernel", "there is no temporary directory to compile in");
     } else {
-        carat_disk_write(want->name, want->identity, binary.bytes, binary.size);
+        failure = compile_in(&scratch, want, source, log, kernel);
+        carat_scratch_remove(&scratch);
     }
-    free((void *)(uintptr_t)binary.bytes);
     free(log);
     free(source);
-    carat_scratch_remove(&scratch);
     return failure;
+}
+
+// Symbol, entry and identity of a request, which depend on the compiler.
+static carat_failure *name_request(request *want)
+{
+    const char *why = "the backend has no compiler";
+    carat_lock();
+    const char *compiler = want->backend->compiler ? want->backend->compiler(&why) : NULL;
+    carat_unlock();
+    if (!compiler) return fail(CARAT_UNSUPPORTED, "no kernel", why);
+    name_entry(want, compiler);
+    return NULL;
 }
 
 carat_failure *carat_binary_find(const carat_backend *backend, carat_device device, const carat_key *key, carat_kernel *kernel)
@@ -139,12 +156,24 @@ carat_failure *carat_binary_find(const carat_backend *backend, carat_device devi
     if (!want.target) return fail(CARAT_UNSUPPORTED, "no kernel", "the device has no target");
     carat_symbol_make(want.target, key, want.symbol);
     if (find_in_packs(&want, kernel)) return NULL;
-    const char *why = "the backend has no compiler";
-    carat_lock();
-    const char *compiler = backend->compiler ? backend->compiler(&why) : NULL;
-    carat_unlock();
-    if (!compiler) return fail(CARAT_UNSUPPORTED, "no kernel", why);
-    name_entry(&want, compiler);
-    if (find_on_disk(&want, kernel)) return NULL;
-    return compile(&want, kernel);
+    carat_failure *const failure = name_request(&want);
+    if (failure) return failure;
+    return find_on_disk(&want, kernel) ? NULL : compile(&want, kernel);
+}
+
+carat_failure *carat_binary_prepare(const carat_backend *backend, const carat_target *target, const carat_key *key, bool *made)
+{
+    request want = {.backend = backend, .key = key, .target = target};
+    carat_disk_file file;
+    *made = false;
+    carat_symbol_make(target, key, want.symbol);
+    carat_failure *failure = name_request(&want);
+    if (failure) return failure;
+    if (carat_disk_read(want.name, want.identity, &file)) {
+        free(file.bytes);
+        return NULL;
+    }
+    failure = compile(&want, NULL);
+    *made = !failure;
+    return failure;
 }

@@ -15,4 +15,8 @@ typedef struct carat_failure {
 carat_failure *carat_binary_find(const carat_backend *backend, carat_device device, const carat_key *key,
                                  carat_kernel *kernel);
 
+// Makes sure that the disk cache has a key's kernel for a target, without loading it; the device needn't be here. NULL if that went well;
+// *made tells whether it was compiled now.
+carat_failure *carat_binary_prepare(const carat_backend *backend, const carat_target *target, const carat_key *key, bool *made);
+
 #endif

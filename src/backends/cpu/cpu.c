@@ -78,6 +78,7 @@ const carat_backend carat_backend_cpu = {
     .device_type = CARAT_CPU,
     .probe = probe,
     .target = target,
+    .target_named = carat_cpu_level_find,
     .compiler = carat_cpu_compiler,
     .compile = carat_cpu_compile,
     .load = carat_cpu_load,

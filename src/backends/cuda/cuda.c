@@ -109,6 +109,7 @@ const carat_backend carat_backend_cuda = {
     .name = "cuda",
     .device_type = CARAT_CUDA,
     .probe = probe,
+    .target_named = carat_cuda_target_find,
     .target = target,
     .begin = begin,
     .may_load = may_load,
