@@ -19,11 +19,11 @@
 #define ACC CAT(acc_, T)
 #define LOAD(x) CAT(load_, T)(x)
 #define STORE(x) CAT(store_, T)(x)
-#define PLACE(t) (((i64)(t) * LANES + lane()) * VEC)
+#define PLACE(t) (((t) * LANES + lane()) * VEC)
 #define WITHIN(t) (PLACE(t) < n ? PLACE(t) : n - VEC) // lanes beyond the end read the last vector
 #define TAKE(t, v) (PLACE(t) < n ? (v) : 0)           // and take no part in sums
 
-WORD void LOCAL_NAME(read)(HELD(T) *held, const T *row, i64 n)
+WORD void LOCAL_NAME(read)(HELD(T) *held, const T *row, i32 n)
 {
     FOR_KEEP(t) fetch_held(&held[t], row + WITHIN(t));
 }
@@ -38,20 +38,20 @@ WORD void LOCAL_NAME(load)(ACC *v, const HELD(T) *held)
 // ---- forward
 
 // Elements of the row that part p holds.
-WORD ACC LOCAL_NAME(count_of)(int p, i64 n)
+WORD ACC LOCAL_NAME(count_of)(int p, i32 n)
 {
     if (PARTS == 1) return (ACC)n;
-    const i64 width = (i64)LANES / PARTS * VEC;
-    i64 count = 0;
+    const i32 width = LANES / PARTS * VEC;
+    i32 count = 0;
     for (int t = 0; t < KEEP; ++t) {
-        const i64 left = n - ((i64)t * LANES * VEC + p * width);
+        const i32 left = n - (t * LANES * VEC + p * width);
         count += left < 0 ? 0 : left < width ? left : width;
     }
     return (ACC)count;
 }
 
 // sum of (x - about)^2 over a part of the row
-WORD ACC LOCAL_NAME(squares)(const HELD(T) *held, i64 n, ACC about)
+WORD ACC LOCAL_NAME(squares)(const HELD(T) *held, i32 n, ACC about)
 {
     ACC v[VEC], squares = 0;
     FOR_KEEP(t) {
@@ -63,7 +63,7 @@ WORD ACC LOCAL_NAME(squares)(const HELD(T) *held, i64 n, ACC about)
     return part_sum(squares);
 }
 
-WORD ACC LOCAL_NAME(part_mean)(const HELD(T) *held, i64 n)
+WORD ACC LOCAL_NAME(part_mean)(const HELD(T) *held, i32 n)
 {
     ACC v[VEC], total = 0;
     FOR_KEEP(t) {
@@ -78,7 +78,7 @@ WORD ACC LOCAL_NAME(part_mean)(const HELD(T) *held, i64 n)
 }
 
 // The row's mean (0 for an RMS norm), and the sum of squared distances from it.
-WORD ACC LOCAL_NAME(moments)(HELD(T) *held, i64 n, ACC *mean)
+WORD ACC LOCAL_NAME(moments)(HELD(T) *held, i32 n, ACC *mean)
 {
     ACC means[PARTS], squares[PARTS];
     const ACC own = RMS ? 0 : LOCAL_NAME(part_mean)(held, n);
@@ -98,7 +98,7 @@ WORD ACC LOCAL_NAME(moments)(HELD(T) *held, i64 n, ACC *mean)
 
 WORD void LOCAL_NAME(forward)(const norm_lanes_args *a, i64 group)
 {
-    const i64 n = a->cols;
+    const i32 n = (i32)a->cols;
     HELD(T) held[KEEP];
     ACC mean;
     begin_parts();
@@ -155,7 +155,7 @@ WORD void LOCAL_NAME(spread)(const LOCAL_NAME(row_share) *r, const HELD(T) *weig
 
 WORD void LOCAL_NAME(write_parameters)(const norm_lanes_args *a, i64 group, ACC (*of_weight)[VEC], ACC (*of_bias)[VEC])
 {
-    const i64 n = a->cols;
+    const i32 n = (i32)a->cols;
     ACC *const weights = (ACC *)a->sums + group * n, *const biases = weights + a->parts * n;
     FOR_KEEP(t) FOR_VEC(k) if (PLACE(t) < n) {
         weights[PLACE(t) + k] = of_weight[t][k];
@@ -165,7 +165,7 @@ WORD void LOCAL_NAME(write_parameters)(const norm_lanes_args *a, i64 group, ACC 
 
 WORD void LOCAL_NAME(backward)(const norm_lanes_args *a, i64 group)
 {
-    const i64 n = a->cols;
+    const i32 n = (i32)a->cols;
     LOCAL_NAME(row_share) now, next;
     HELD(T) weight[KEEP];
     ACC of_weight[KEEP][VEC], of_bias[KEEP][VEC], u[VEC], g[VEC], gw[VEC];

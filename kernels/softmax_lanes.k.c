@@ -19,11 +19,11 @@
 #define STORE(x) CAT(store_, O)(x)
 #define MAX(a, b) ((a) > (b) ? (a) : (b)) // a NaN is lost here; the sum of exponentials finds it
 #define LOWEST ((ACC)-MATH_INF_F32)
-#define PLACE(t) (((i64)(t) * LANES + lane()) * VEC)
+#define PLACE(t) (((t) * LANES + lane()) * VEC)
 #define EXACT (sizeof(O) == sizeof(ACC)) // else the result is rounded to halves
 #define EXP(x) (EXACT ? k_exp(x) : k_exp_half((f32)(x)))
 
-WORD void LOCAL_NAME(read)(HELD(T) *held, const T *row, i64 n)
+WORD void LOCAL_NAME(read)(HELD(T) *held, const T *row, i32 n)
 {
     FOR_KEEP(t) fetch_held(&held[t], row + (PLACE(t) < n ? PLACE(t) : n - VEC));
 }
@@ -35,7 +35,7 @@ WORD void LOCAL_NAME(load)(ACC *v, const HELD(T) *held)
     FOR_VEC(k) v[k] = LOAD(e[k]);
 }
 
-WORD void LOCAL_NAME(write)(O *row, const O *v, i64 place, i64 n)
+WORD void LOCAL_NAME(write)(O *row, const O *v, i32 place, i32 n)
 {
     if (place < n) put_vec(row + place, v);
 }
@@ -63,7 +63,7 @@ WORD void LOCAL_NAME(join)(ACC *top, ACC *total, ACC part_top, ACC part_total)
 
 WORD void LOCAL_NAME(forward)(const softmax_lanes_args *a, i64 group)
 {
-    const i64 n = a->cols;
+    const i32 n = (i32)a->cols;
     HELD(T) held[KEEP];
     ACC v[KEEP][VEC], sum = 0, top, total; // v stays what it is only where the exponentials are kept
     begin_parts();
@@ -71,6 +71,7 @@ WORD void LOCAL_NAME(forward)(const softmax_lanes_args *a, i64 group)
     const ACC part_top = LOCAL_NAME(top_of)(held), below = part_top == LOWEST ? 0 : part_top;
     FOR_KEEP(t) {
         ACC part = 0;
+        if (sizeof(T) < sizeof(ACC)) forget_held(&held[t]);
         LOCAL_NAME(load)(v[t], &held[t]);
         FOR_VEC(k) {
             const ACC e = EXP(v[t][k] - below);
@@ -92,7 +93,7 @@ WORD void LOCAL_NAME(forward)(const softmax_lanes_args *a, i64 group)
 
 WORD void LOCAL_NAME(backward)(const softmax_lanes_args *a, i64 group)
 {
-    const i64 n = a->cols;
+    const i32 n = (i32)a->cols;
     HELD(T) y[KEEP], g[KEEP];
     ACC u[VEC], v[VEC], sum = 0, sums[PARTS], none[PARTS];
     begin_parts();

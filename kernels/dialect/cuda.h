@@ -82,6 +82,10 @@ WORD void SYNC()
     else __syncwarp(GROUP_MASK);
 }
 
+// Stops the whole device with a message: of conditions that only the kernel can see.
+extern "C" __device__ void __assertfail(const char *condition, const char *file, unsigned line, const char *function, unsigned long size);
+#define REQUIRE(condition) ((condition) ? (void)0 : __assertfail(#condition, "carat", 0, "kernel", 1))
+
 // ---- loops
 #define UNROLLED _Pragma("unroll")
 #define SCALAR_LOOP
