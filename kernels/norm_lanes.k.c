@@ -103,6 +103,7 @@ WORD void LOCAL_NAME(forward)(const norm_lanes_args *a, i64 group)
     ACC mean;
     begin_parts();
     LOCAL_NAME(read)(held, (const T *)a->x + group * a->x_row, n);
+    if (group + a->ahead < a->rows) prefetch_row((const T *)a->x + (group + a->ahead) * a->x_row, n * (i64)sizeof(T));
     const ACC rstd = k_rsqrt(LOCAL_NAME(moments)(held, n, &mean) / (ACC)n + (ACC)a->eps);
     FOR_KEEP(t) {
         T made[VEC], weight[VEC], bias[VEC];

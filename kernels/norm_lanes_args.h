@@ -14,6 +14,7 @@ typedef struct norm_lanes_args {
     void *grads[2];    // of weight and bias
     i64 rows, cols;
     i64 x_row;         // stride of x's rows; the other tensors are contiguous
+    i64 ahead;         // forward: a group asks for the row so many behind its own
     i64 parts;         // partial sums of a column; one a group of the backward pass
     f64 eps;
 } norm_lanes_args;

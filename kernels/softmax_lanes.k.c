@@ -68,6 +68,7 @@ WORD void LOCAL_NAME(forward)(const softmax_lanes_args *a, i64 group)
     ACC v[KEEP][VEC], sum = 0, top, total; // v stays what it is only where the exponentials are kept
     begin_parts();
     LOCAL_NAME(read)(held, (const T *)a->x + group * a->x_row, n);
+    if (group + a->ahead < a->rows) prefetch_row((const T *)a->x + (group + a->ahead) * a->x_row, n * (i64)sizeof(T));
     const ACC part_top = LOCAL_NAME(top_of)(held), below = part_top == LOWEST ? 0 : part_top;
     FOR_KEEP(t) {
         ACC part = 0;
@@ -99,6 +100,10 @@ WORD void LOCAL_NAME(backward)(const softmax_lanes_args *a, i64 group)
     begin_parts();
     LOCAL_NAME(read)(y, (const T *)a->x + group * n, n);
     LOCAL_NAME(read)(g, (const T *)a->grad + group * n, n);
+    if (group + a->ahead < a->rows) {
+        prefetch_row((const T *)a->x + (group + a->ahead) * n, n * (i64)sizeof(T));
+        prefetch_row((const T *)a->grad + (group + a->ahead) * n, n * (i64)sizeof(T));
+    }
     FOR_KEEP(t) {
         ACC part = 0;
         LOCAL_NAME(load)(u, &y[t]);

@@ -38,6 +38,19 @@ template <class T, int BYTES> WORD void forget_held(held_words<T, BYTES> *held)
     UNROLLED for (int i = 0; i < (BYTES + 3) / 4; ++i) forget_word(&held->word[i]);
 }
 
+// Asks for a row that another group will read to be brought to the L2 cache, so that memory is busy while this group waits for its
+// sums and writes; each part asks for a share, of whole 16 bytes.
+WORD void prefetch_row(const void *row, i64 bytes)
+{
+#if __CUDA_ARCH__ >= 900
+    if (threadIdx.x % (LANES < BLOCK_THREADS ? LANES : BLOCK_THREADS) != 0) return;
+    const u64 share = ((u64)bytes / BLOCKS_OF_GROUP + 31) / 16 * 16, first = (u64)__cvta_generic_to_global(row) / 16 * 16;
+    const u64 place = block_of_group() * share, whole = ((u64)bytes + 31) / 16 * 16;
+    if (place >= whole) return;
+    asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" : : "l"(first + place), "r"((u32)(whole - place < share ? whole - place : share)) : "memory");
+#endif
+}
+
 // ---- parts
 #define PARTS BLOCKS_OF_GROUP
 #define part_id() ((int)block_of_group())

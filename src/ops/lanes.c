@@ -9,6 +9,7 @@ enum {
     USUAL_PART = 256, // lanes: several parts at a time on a multiprocessor, of which some read while others write
     MOST_PARTS = 16,
     MOST_PART = 1024,
+    RESIDENT_LANES = 1 << 17,
 };
 
 static int log2_ceil(int64_t n)
@@ -61,6 +62,11 @@ bool carat_lanes_rows(const carat_tensor *tensor, int dim, int64_t *rows, int64_
         next *= tensor->shape[d];
     }
     return true;
+}
+
+int64_t carat_lanes_ahead(carat_lanes shape)
+{
+    return RESIDENT_LANES >> shape.lanes;
 }
 
 void carat_lanes_define(carat_lanes shape, carat_defines *defines)

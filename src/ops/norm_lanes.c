@@ -103,6 +103,7 @@ static carat_status run_forward(carat_frame *call, bool rms, const carat_tensor 
     n.args.mean = rms ? NULL : carat_data(&out[1].view);
     n.args.rstd = carat_data(&out[results - 1].view);
     n.args.eps = eps;
+    n.args.ahead = carat_lanes_ahead(n.shape);
     return carat_norm_launch_lanes(call, &n, CARAT_NORM_LANES_forward, flags, n.args.rows);
 }
 
