@@ -47,7 +47,7 @@ WORD void LOCAL_NAME(nll)(const loss_args *a, i64 group)
 
 WORD void LOCAL_NAME(finish_group)(const loss_args *a, i64 group, ACC loss, ACC total)
 {
-    group_sum_pair(&loss, &total);
+    part_sum_pair(&loss, &total);
     if (lane() != 0) return;
     if (group < 0) {
         *(T *)a->out = STORE(a->reduction == LOSS_MEAN ? loss / total : loss);

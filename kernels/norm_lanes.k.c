@@ -9,11 +9,12 @@
 // Rows are read past the L1 cache, so that the parameters stay there. Floor: one read of x and one write.
 //
 // Backward, group g owns rows g, g + parts, ...: it adds up its share of the parameters' gradients in registers on the way and
-// reads the next row while it works on one. `columns` then adds up the groups' sums, in an order that depends on the shape
-// alone. Floor: a read of x, of the gradient and a write.
+// reads the next row while it works on one. Where a row takes several parts, which would meet once a row, `rows` and `sums` each
+// make their own pass instead. `columns` then adds up the groups' sums, in an order that depends on the shape alone.
+// Floor: a read of x, of the gradient and a write.
 //
-// Defines: T, PART (forward, backward or columns), RMS, WEIGHT and BIAS (forward: whether there are any; backward: WEIGHT, and
-// whether GRADS of parameters are wanted), LANES, PART_LANES, KEEP, VEC.
+// Defines: T, PART (forward, rows, sums, backward or columns), RMS, WEIGHT and BIAS (whether there are any), LANES, PART_LANES,
+// KEEP, VEC.
 #include "norm_lanes_args.h"
 
 #define ACC CAT(acc_, T)
@@ -133,12 +134,20 @@ typedef struct LOCAL_NAME(row_share) {
     ACC mean, rstd;
 } LOCAL_NAME(row_share);
 
-WORD void LOCAL_NAME(read_row)(LOCAL_NAME(row_share) *r, const norm_lanes_args *a, i64 row)
+// Columns [first, first + n) of a row.
+WORD void LOCAL_NAME(read_row)(LOCAL_NAME(row_share) *r, const norm_lanes_args *a, i64 row, i64 first, i32 n)
 {
-    LOCAL_NAME(read)(r->x, (const T *)a->x + row * a->x_row, a->cols);
-    LOCAL_NAME(read)(r->g, (const T *)a->grad + row * a->cols, a->cols);
+    LOCAL_NAME(read)(r->x, (const T *)a->x + row * a->x_row + first, n);
+    LOCAL_NAME(read)(r->g, (const T *)a->grad + row * a->cols + first, n);
     r->mean = RMS ? 0 : ((const ACC *)a->mean)[row];
     r->rstd = ((const ACC *)a->rstd)[row];
+}
+
+WORD void LOCAL_NAME(prefetch)(const norm_lanes_args *a, i64 row)
+{
+    if (row >= a->rows) return;
+    prefetch_row((const T *)a->x + row * a->x_row, a->cols * (i64)sizeof(T));
+    prefetch_row((const T *)a->grad + row * a->cols, a->cols * (i64)sizeof(T));
 }
 
 // A lane's elements of vector t: u = (x - mean) * rstd, g, and g * weight.
@@ -147,23 +156,83 @@ WORD void LOCAL_NAME(spread)(const LOCAL_NAME(row_share) *r, const HELD(T) *weig
     ACC w[VEC];
     LOCAL_NAME(load)(u, &r->x[t]);
     LOCAL_NAME(load)(g, &r->g[t]);
-    if (WEIGHT) LOCAL_NAME(load)(w, &weight[t]);
+    if (WEIGHT) LOCAL_NAME(load)(w, weight);
     FOR_VEC(k) {
         u[k] = (RMS ? u[k] : u[k] - r->mean) * r->rstd;
         gw[k] = WEIGHT ? g[k] * w[k] : g[k];
     }
 }
 
-WORD void LOCAL_NAME(write_parameters)(const norm_lanes_args *a, i64 group, ACC (*of_weight)[VEC], ACC (*of_bias)[VEC])
+// Writes a row's gradient; sum and dot are the means of g * weight and of g * weight * u.
+WORD void LOCAL_NAME(write_row)(const norm_lanes_args *a, i64 row, LOCAL_NAME(row_share) *r, const HELD(T) *weight, int t, ACC sum, ACC dot)
 {
     const i32 n = (i32)a->cols;
-    ACC *const weights = (ACC *)a->sums + group * n, *const biases = weights + a->parts * n;
+    T made[VEC];
+    ACC u[VEC], g[VEC], gw[VEC];
+    forget_held(&r->x[t]);
+    forget_held(&r->g[t]);
+    LOCAL_NAME(spread)(r, weight, t, u, g, gw);
+    FOR_VEC(k) made[k] = STORE(r->rstd * (gw[k] - (RMS ? 0 : sum) - u[k] * dot));
+    if (PLACE(t) < n) put_vec((T *)a->out + row * n + PLACE(t), made);
+}
+
+// A group's row of the gradient of x alone.
+WORD void LOCAL_NAME(rows)(const norm_lanes_args *a, i64 group)
+{
+    const i32 n = (i32)a->cols;
+    LOCAL_NAME(row_share) r;
+    HELD(T) weight;
+    ACC sum = 0, dot = 0, sums[PARTS], dots[PARTS], u[VEC], g[VEC], gw[VEC];
+    begin_parts();
+    LOCAL_NAME(read_row)(&r, a, group, 0, n);
+    LOCAL_NAME(prefetch)(a, group + a->ahead);
+    FOR_KEEP(t) {
+        ACC part_of_sum = 0, part_of_dot = 0;
+        if (WEIGHT) fetch_held(&weight, (const T *)a->weight + WITHIN(t));
+        LOCAL_NAME(spread)(&r, &weight, t, u, g, gw);
+        FOR_VEC(k) part_of_sum += gw[k], part_of_dot += gw[k] * u[k];
+        sum += TAKE(t, part_of_sum);
+        dot += TAKE(t, part_of_dot);
+    }
+    part_sum_pair(&sum, &dot);
+    gather_parts(sums, dots, sum, dot);
+    sum = sums[0], dot = dots[0];
+    for (int p = 1; p < PARTS; ++p) sum += sums[p], dot += dots[p];
+    FOR_KEEP(t) {
+        if (WEIGHT) fetch_held(&weight, (const T *)a->weight + WITHIN(t));
+        LOCAL_NAME(write_row)(a, group, &r, &weight, t, sum / (ACC)n, dot / (ACC)n);
+    }
+}
+
+WORD void LOCAL_NAME(write_parameters)(const norm_lanes_args *a, i64 part, i64 first, i32 n, ACC (*of_weight)[VEC], ACC (*of_bias)[VEC])
+{
+    ACC *const weights = (ACC *)a->sums + part * a->cols + first, *const biases = weights + a->parts * a->cols;
     FOR_KEEP(t) FOR_VEC(k) if (PLACE(t) < n) {
         weights[PLACE(t) + k] = of_weight[t][k];
         if (!RMS) biases[PLACE(t) + k] = of_bias[t][k];
     }
 }
 
+// The parameters' gradients alone: a group has a tile of columns of rows part, part + parts, ...
+WORD void LOCAL_NAME(sums)(const norm_lanes_args *a, i64 group)
+{
+    enum { TILE = LANES * KEEP * VEC };
+    const i64 tiles = (a->cols + TILE - 1) / TILE, first = group % tiles * TILE, part = group / tiles;
+    const i32 n = (i32)(a->cols - first < TILE ? a->cols - first : TILE);
+    ACC of_weight[KEEP][VEC], of_bias[KEEP][VEC], u[VEC], g[VEC], gw[VEC];
+    FOR_KEEP(t) FOR_VEC(k) of_weight[t][k] = of_bias[t][k] = 0;
+    _Pragma("unroll 4") for (i64 row = part; row < a->rows; row += a->parts) {
+        LOCAL_NAME(row_share) r;
+        LOCAL_NAME(read_row)(&r, a, row, first, n);
+        FOR_KEEP(t) {
+            LOCAL_NAME(spread)(&r, &r.g[t], t, u, g, gw);
+            FOR_VEC(k) of_weight[t][k] += g[k] * u[k], of_bias[t][k] += g[k];
+        }
+    }
+    LOCAL_NAME(write_parameters)(a, part, first, n, of_weight, of_bias);
+}
+
+// Both at once, for rows that one part holds.
 WORD void LOCAL_NAME(backward)(const norm_lanes_args *a, i64 group)
 {
     const i32 n = (i32)a->cols;
@@ -172,31 +241,27 @@ WORD void LOCAL_NAME(backward)(const norm_lanes_args *a, i64 group)
     ACC of_weight[KEEP][VEC], of_bias[KEEP][VEC], u[VEC], g[VEC], gw[VEC];
     FOR_KEEP(t) FOR_VEC(k) of_weight[t][k] = of_bias[t][k] = 0;
     if (WEIGHT) LOCAL_NAME(read)(weight, (const T *)a->weight, n);
-    LOCAL_NAME(read_row)(&next, a, group);
+    LOCAL_NAME(read_row)(&next, a, group, 0, n);
     for (i64 row = group; row < a->rows; row += a->parts) {
-        ACC sum = 0, dot = 0; // of g * weight, and of g * weight * u
+        ACC sum = 0, dot = 0;
         now = next;
-        if (row + a->parts < a->rows) LOCAL_NAME(read_row)(&next, a, row + a->parts);
+        if (row + a->parts < a->rows) LOCAL_NAME(read_row)(&next, a, row + a->parts, 0, n);
+        LOCAL_NAME(prefetch)(a, row + a->ahead);
         FOR_KEEP(t) {
-            LOCAL_NAME(spread)(&now, weight, t, u, g, gw);
+            ACC part_of_sum = 0, part_of_dot = 0;
+            LOCAL_NAME(spread)(&now, &weight[t], t, u, g, gw);
             FOR_VEC(k) {
-                if (!RMS) sum += TAKE(t, gw[k]);
-                dot += TAKE(t, gw[k] * u[k]);
-                if (GRADS) of_weight[t][k] += g[k] * u[k], of_bias[t][k] += g[k];
+                part_of_sum += gw[k];
+                part_of_dot += gw[k] * u[k];
+                of_weight[t][k] += g[k] * u[k], of_bias[t][k] += g[k];
             }
+            sum += TAKE(t, part_of_sum);
+            dot += TAKE(t, part_of_dot);
         }
-        if (!a->out) continue;
-        group_sum_pair(&sum, &dot);
-        FOR_KEEP(t) {
-            T made[VEC];
-            forget_held(&now.x[t]);
-            forget_held(&now.g[t]);
-            LOCAL_NAME(spread)(&now, weight, t, u, g, gw);
-            FOR_VEC(k) made[k] = STORE(now.rstd * (gw[k] - (RMS ? 0 : sum / (ACC)n) - u[k] * (dot / (ACC)n)));
-            if (PLACE(t) < n) put_vec((T *)a->out + row * n + PLACE(t), made);
-        }
+        part_sum_pair(&sum, &dot);
+        FOR_KEEP(t) LOCAL_NAME(write_row)(a, row, &now, &weight[t], t, sum / (ACC)n, dot / (ACC)n);
     }
-    if (GRADS) LOCAL_NAME(write_parameters)(a, group, of_weight, of_bias);
+    LOCAL_NAME(write_parameters)(a, group, 0, n, of_weight, of_bias);
 }
 
 // Adds up the partial sums of NORM_COLUMNS columns: every NORM_COLUMNS-th lane takes one of them, and each a share of the parts.

@@ -17,7 +17,6 @@
 #define ACC CAT(acc_, T)
 #define LOAD(x) CAT(load_, T)(x)
 #define STORE(x) CAT(store_, O)(x)
-#define MAX(a, b) ((a) > (b) ? (a) : (b)) // a NaN is lost here; the sum of exponentials finds it
 #define LOWEST ((ACC)-MATH_INF_F32)
 #define PLACE(t) (((t) * LANES + lane()) * VEC)
 #define EXACT (sizeof(O) == sizeof(ACC)) // else the result is rounded to halves
@@ -45,7 +44,7 @@ WORD ACC LOCAL_NAME(top_of)(const HELD(T) *held)
     ACC v[VEC], top = LOWEST;
     FOR_KEEP(t) {
         LOCAL_NAME(load)(v, &held[t]);
-        FOR_VEC(k) top = MAX(v[k], top);
+        FOR_VEC(k) top = larger(v[k], top); // a NaN is lost here; the sum of exponentials finds it
     }
     return part_max(top);
 }
@@ -56,7 +55,7 @@ WORD void LOCAL_NAME(join)(ACC *top, ACC *total, ACC part_top, ACC part_total)
     ACC tops[PARTS], totals[PARTS];
     gather_parts(tops, totals, part_top, part_total);
     *top = tops[0];
-    for (int p = 1; p < PARTS; ++p) *top = MAX(tops[p], *top);
+    for (int p = 1; p < PARTS; ++p) *top = larger(tops[p], *top);
     *total = 0;
     for (int p = 0; p < PARTS; ++p) *total += totals[p] * k_exp(tops[p] - *top);
 }

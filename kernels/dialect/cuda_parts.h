@@ -9,14 +9,13 @@ template <class T, int BYTES> struct held_words { u32 word[BYTES / 4]; };
 template <class T> struct held_words<T, 2> { u16 word[1]; };
 #define HELD(T) held_words<T, VEC * (int)sizeof(T)>
 
-// Reads past the L1 cache, which is left to what many rows share.
 WORD void read_words(u32 (&w)[4], const void *p)
 {
-    asm("ld.global.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(w[0]), "=r"(w[1]), "=r"(w[2]), "=r"(w[3]) : "l"(p));
+    asm("ld.global.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(w[0]), "=r"(w[1]), "=r"(w[2]), "=r"(w[3]) : "l"(p));
 }
-WORD void read_words(u32 (&w)[2], const void *p) { asm("ld.global.L1::no_allocate.v2.u32 {%0, %1}, [%2];" : "=r"(w[0]), "=r"(w[1]) : "l"(p)); }
-WORD void read_words(u32 (&w)[1], const void *p) { asm("ld.global.L1::no_allocate.u32 %0, [%1];" : "=r"(w[0]) : "l"(p)); }
-WORD void read_words(u16 (&w)[1], const void *p) { asm("ld.global.L1::no_allocate.u16 %0, [%1];" : "=h"(w[0]) : "l"(p)); }
+WORD void read_words(u32 (&w)[2], const void *p) { asm("ld.global.v2.u32 {%0, %1}, [%2];" : "=r"(w[0]), "=r"(w[1]) : "l"(p)); }
+WORD void read_words(u32 (&w)[1], const void *p) { asm("ld.global.u32 %0, [%1];" : "=r"(w[0]) : "l"(p)); }
+WORD void read_words(u16 (&w)[1], const void *p) { asm("ld.global.u16 %0, [%1];" : "=h"(w[0]) : "l"(p)); }
 template <class H> WORD void fetch_held(H *held, const void *p) { read_words(held->word, p); }
 
 WORD void element_of(f32 *x, const u32 *word, int k) { *x = __uint_as_float(word[k]); }
@@ -30,12 +29,11 @@ template <class T, int BYTES> WORD void unpack_held(T *v, const held_words<T, BY
     FOR_VEC(k) element_of(&v[k], held->word, k);
 }
 
-// What was made of the elements is made again rather than kept in registers.
-WORD void forget_word(u32 *w) { asm volatile("" : "+r"(*w)); }
-WORD void forget_word(u16 *w) { asm volatile("" : "+h"(*w)); }
+// What was made of halves is made again rather than kept in registers: blockIdx.z is 0, which neither of the compilers knows.
 template <class T, int BYTES> WORD void forget_held(held_words<T, BYTES> *held)
 {
-    UNROLLED for (int i = 0; i < (BYTES + 3) / 4; ++i) forget_word(&held->word[i]);
+    if (sizeof(T) == 2)
+        UNROLLED for (int i = 0; i < (BYTES + 3) / 4; ++i) held->word[i] += blockIdx.z;
 }
 
 // Asks for a row that another group will read to be brought to the L2 cache, so that memory is busy while this group waits for its
@@ -50,6 +48,10 @@ WORD void prefetch_row(const void *row, i64 bytes)
     asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" : : "l"(first + place), "r"((u32)(whole - place < share ? whole - place : share)) : "memory");
 #endif
 }
+
+// The larger operand, or the other one of a NaN.
+WORD f32 larger(f32 x, f32 y) { return fmaxf(x, y); }
+WORD f64 larger(f64 x, f64 y) { return fmax(x, y); }
 
 // ---- parts
 #define PARTS BLOCKS_OF_GROUP
@@ -76,24 +78,8 @@ WORD void begin_parts() {}
 template <class T> WORD void gather_parts(T *all_x, T *all_y, T x, T y) { *all_x = x, *all_y = y; }
 #endif
 
-// The group's sums of two values, for loops over rows.
-#if LANES > PART_LANES
-template <class T> WORD void of_cluster_pair(T *x, T *y)
-{
-    __shared__ T of_part[2][PARTS];
-    SYNC(); // the other blocks have begun, and have read what was here before
-    if (threadIdx.x < PARTS) {
-        put_remote(&of_part[0][part_id()], *x, threadIdx.x);
-        put_remote(&of_part[1][part_id()], *y, threadIdx.x);
-    }
-    SYNC();
-    *x = *y = 0;
-    UNROLLED for (int p = 0; p < PARTS; ++p) *x += of_part[0][p], *y += of_part[1][p];
-}
-#else
-template <class T> WORD void of_cluster_pair(T *, T *) {}
-#endif
-template <class T> WORD void group_sum_pair(T *x, T *y)
+// Both sums of a part.
+template <class T> WORD void part_sum_pair(T *x, T *y)
 {
     UNROLLED for (int o = WARP_LANES / 2; o; o >>= 1) {
         *x += __shfl_xor_sync(GROUP_MASK, *x, o);
@@ -109,7 +95,6 @@ template <class T> WORD void group_sum_pair(T *x, T *y)
         *x += __shfl_xor_sync(~0u, *x, o);
         *y += __shfl_xor_sync(~0u, *y, o);
     }
-    of_cluster_pair(x, y);
 }
 
 #endif

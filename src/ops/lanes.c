@@ -6,10 +6,11 @@ enum {
     VECTOR_BYTES = 16,
     LEAST_LANES = 4,
     USUAL_KEEP = 4, // vectors of 16 bytes: enough reads under way, few enough registers for many groups at a time
-    USUAL_PART = 256, // lanes: several parts at a time on a multiprocessor, of which some read while others write
-    MOST_PARTS = 16,
+    USUAL_PART = 512,      // lanes: several at a time on a multiprocessor, of which some read while others write
+    MOST_PARTS = 8,        // a cluster's blocks
     MOST_PART = 1024,
-    RESIDENT_LANES = 1 << 17,
+    LEAST_AHEAD = 2048,    // bytes of a row that is worth asking for
+    AHEAD_BYTES = 1 << 23, // what is asked for earlier may be gone from the L2 cache before it is read
 };
 
 static int log2_ceil(int64_t n)
@@ -64,9 +65,9 @@ bool carat_lanes_rows(const carat_tensor *tensor, int dim, int64_t *rows, int64_
     return true;
 }
 
-int64_t carat_lanes_ahead(carat_lanes shape)
+int64_t carat_lanes_ahead(int64_t bytes)
 {
-    return RESIDENT_LANES >> shape.lanes;
+    return bytes < LEAST_AHEAD ? INT64_C(1) << 60 : AHEAD_BYTES / bytes + 1;
 }
 
 void carat_lanes_define(carat_lanes shape, carat_defines *defines)

@@ -22,8 +22,9 @@ bool carat_lanes_aligned(const void *data, int64_t stride, size_t bytes, int64_t
 // its strides don't allow that.
 bool carat_lanes_rows(const carat_tensor *tensor, int dim, int64_t *rows, int64_t *cols, int64_t *stride);
 
-// How many rows behind its own a group may ask for: about as many as a large device works on at a time.
-int64_t carat_lanes_ahead(carat_lanes shape);
+// How many rows behind its own a group asks for, where it reads `bytes` for a row; more than there are if that costs more than
+// it brings.
+int64_t carat_lanes_ahead(int64_t bytes);
 
 // The constants LANES, PART_LANES, KEEP and VEC.
 void carat_lanes_define(carat_lanes shape, carat_defines *defines);

@@ -19,8 +19,12 @@ static carat_key make_key(carat_norm_lanes_part part, bool rms, int flags, carat
 
 void carat_norm_describe_lanes(const carat_key *key, carat_defines *defines)
 {
-    static const char *const parts[] = { "forward", "backward", "columns" };
-    enum { RESIDENT_FORWARD = 1024, RESIDENT_BACKWARD = 512 }; // 64 and 128 registers a lane
+    static const char *const parts[CARAT_NORM_LANES_COUNT] = {
+#define PART(name) #name,
+        CARAT_NORM_LANES_PARTS(PART)
+#undef PART
+    };
+    static const int resident[CARAT_NORM_LANES_COUNT] = { 1024, 1024, 1024, 512, 512 }; // lanes: 64 registers each, or 128
     const carat_norm_lanes_part part = (carat_norm_lanes_part)(key->row / 2);
     const carat_lanes shape = { key->params[0], key->params[1], key->params[2], key->params[3] };
     carat_define(defines, "T", "%s", carat_dtype_name((carat_dtype)key->dtypes[0]));
@@ -28,10 +32,8 @@ void carat_norm_describe_lanes(const carat_key *key, carat_defines *defines)
     carat_define(defines, "RMS", "%d", key->row % 2);
     carat_define(defines, "WEIGHT", "%d", (key->params[4] & CARAT_NORM_WEIGHT) != 0);
     carat_define(defines, "BIAS", "%d", (key->params[4] & CARAT_NORM_BIAS) != 0);
-    carat_define(defines, "GRADS", "%d", (key->params[4] & CARAT_NORM_GRADS) != 0);
     carat_lanes_define(shape, defines);
-    if (part != CARAT_NORM_LANES_columns)
-        carat_lanes_define_resident(shape, part == CARAT_NORM_LANES_forward ? RESIDENT_FORWARD : RESIDENT_BACKWARD, defines);
+    carat_lanes_define_resident(shape, resident[part], defines);
 }
 
 carat_status carat_norm_find_lanes(const carat_frame *call, const carat_norm_lanes *n, carat_norm_lanes_part part, int flags)
@@ -47,11 +49,24 @@ carat_status carat_norm_launch_lanes(const carat_frame *call, const carat_norm_l
     return carat_run_kernel(call, &key, &n->args, sizeof n->args, groups, 1);
 }
 
-// Elements that a lane's registers hold of a row; backward half as many of each of two rows, beside their sums.
+// Elements that a lane's registers hold of a row: of two tensors half as many, beside sums of columns fewer still.
 static int held_by_lane(carat_norm_lanes_part part, carat_dtype dtype, bool aligned)
 {
-    const int bytes = (int)carat_dtype_size(dtype);
-    return part == CARAT_NORM_LANES_forward ? 128 / (aligned || bytes > 4 ? bytes : 4) : dtype == CARAT_f64 ? 4 : aligned ? 32 / bytes : 8;
+    const int size = (int)carat_dtype_size(dtype), bytes = part == CARAT_NORM_LANES_forward ? 128 : part == CARAT_NORM_LANES_rows ? 64 : 32;
+    return bytes / (aligned || size > 4 ? size : 4);
+}
+
+// The shape of a kernel's groups; false if none holds the row.
+static bool choose(const carat_target *target, carat_norm_lanes_part part, int64_t cols, carat_dtype dtype, bool aligned, carat_lanes *shape)
+{
+    enum { BLOCK = 10, FULLER = 16 };
+    const size_t bytes = carat_dtype_size(dtype);
+    if (!carat_lanes_choose(target, cols, bytes, aligned, held_by_lane(part, dtype, aligned), shape)) return false;
+    if (part == CARAT_NORM_LANES_backward) // fuller lanes before several parts
+        return shape->lanes <= shape->part
+               || (aligned && carat_lanes_choose(target, cols, bytes, true, FULLER, shape) && shape->lanes <= shape->part);
+    if (shape->lanes == BLOCK) shape->part = BLOCK; // two parts meet more slowly than a block does
+    return true;
 }
 
 static bool is_aligned(const carat_tensor *const *tensors, int count, int64_t cols, int64_t x_row, size_t bytes)
@@ -63,19 +78,23 @@ static bool is_aligned(const carat_tensor *const *tensors, int count, int64_t co
     return true;
 }
 
-carat_status carat_norm_shape_lanes(const carat_frame *call, carat_norm_lanes *n, carat_norm_lanes_part part, int outer,
-                                    const carat_tensor *const *tensors, int count)
+carat_status carat_norm_shape_lanes(carat_norm_lanes *n, int outer, const carat_tensor *const *tensors, int count, bool *aligned)
 {
-    const size_t bytes = carat_dtype_size(n->dtype);
     for (int i = 1; i < count; ++i)
         if (tensors[i] && (carat_dtype_of(tensors[i]) != n->dtype || !carat_is_contiguous(tensors[i])))
             return carat_step_aside("parameters of another kind");
     if (carat_numel(tensors[0]) == 0) return carat_step_aside("empty");
     if (!carat_lanes_rows(tensors[0], outer, &n->args.rows, &n->args.cols, &n->args.x_row)) return carat_step_aside("strided operand");
-    const bool aligned = is_aligned(tensors, count, n->args.cols, n->args.x_row, bytes);
-    const carat_target *target = call->backend->target(call->device);
-    return carat_lanes_choose(target, n->args.cols, bytes, aligned, held_by_lane(part, n->dtype, aligned), &n->shape) ? CARAT_OK
-           : carat_step_aside("long rows");
+    *aligned = is_aligned(tensors, count, n->args.cols, n->args.x_row, carat_dtype_size(n->dtype));
+    return CARAT_OK;
+}
+
+carat_status carat_norm_choose_lanes(const carat_frame *call, carat_norm_lanes *n, carat_norm_lanes_part part, bool aligned)
+{
+    if (!choose(call->backend->target(call->device), part, n->args.cols, n->dtype, aligned, &n->shape)) return carat_step_aside("long rows");
+    const size_t bytes = carat_dtype_size(n->dtype);
+    n->args.ahead = carat_lanes_ahead(n->args.cols * (int64_t)bytes * (part == CARAT_NORM_LANES_forward ? 1 : 2));
+    return CARAT_OK;
 }
 
 // ---- forward
@@ -88,10 +107,12 @@ static carat_status run_forward(carat_frame *call, bool rms, const carat_tensor 
     carat_norm_lanes n = { .rms = rms, .dtype = carat_dtype_of(x) };
     const carat_dtype moment = carat_compute_dtype(n.dtype);
     carat_output out[3];
+    bool aligned;
     for (int i = 0; i < results; ++i)
         CARAT_TRY(carat_norm_check_output(call, i, i ? moment : n.dtype, x->ndim, i ? moments : x->shape, inputs, 3));
     const carat_tensor *const tensors[4] = { x, inputs[1], inputs[2], carat_output_given(call, 0) };
-    CARAT_TRY(carat_norm_shape_lanes(call, &n, CARAT_NORM_LANES_forward, outer, tensors, 4));
+    CARAT_TRY(carat_norm_shape_lanes(&n, outer, tensors, 4, &aligned));
+    CARAT_TRY(carat_norm_choose_lanes(call, &n, CARAT_NORM_LANES_forward, aligned));
     const int flags = (inputs[1] ? CARAT_NORM_WEIGHT : 0) | (inputs[2] ? CARAT_NORM_BIAS : 0);
     CARAT_TRY(carat_norm_find_lanes(call, &n, CARAT_NORM_LANES_forward, flags));
     for (int i = 0; i < results; ++i)
@@ -103,7 +124,6 @@ static carat_status run_forward(carat_frame *call, bool rms, const carat_tensor 
     n.args.mean = rms ? NULL : carat_data(&out[1].view);
     n.args.rstd = carat_data(&out[results - 1].view);
     n.args.eps = eps;
-    n.args.ahead = carat_lanes_ahead(n.shape);
     return carat_norm_launch_lanes(call, &n, CARAT_NORM_LANES_forward, flags, n.args.rows);
 }
 
@@ -123,18 +143,19 @@ carat_status carat_norm_run_rms(carat_frame *call)
     return run_forward(call, true, inputs, s.outer, s.moments, carat_float_arg(call, 3, dtypes.x == CARAT_f64 ? 0x1p-52 : 0x1p-23));
 }
 
-// Rows of usual lengths, with all parameters and none.
+// Rows of usual lengths, in vectors and not, with all parameters and none.
 void carat_norm_enumerate_lanes(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg)
 {
     for (carat_dtype dtype = 0; dtype < CARAT_DTYPE_COUNT; ++dtype)
         for (int64_t cols = 64; carat_is_float(dtype) && cols <= INT64_C(1) << 18; cols *= 4)
-            for (int variant = 0; variant < 16; ++variant) {
+            for (int variant = 0; variant < 8 * CARAT_NORM_LANES_columns; ++variant) {
                 carat_lanes shape;
                 const bool aligned = variant & 1, params = variant >> 1 & 1, rms = variant >> 2 & 1;
-                const carat_norm_lanes_part part = variant >> 3 ? CARAT_NORM_LANES_backward : CARAT_NORM_LANES_forward;
-                const int second = part == CARAT_NORM_LANES_backward ? CARAT_NORM_GRADS : rms ? 0 : CARAT_NORM_BIAS;
-                if (!carat_lanes_choose(target, cols, carat_dtype_size(dtype), aligned, held_by_lane(part, dtype, aligned), &shape)) continue;
-                const carat_key key = make_key(part, rms, params ? CARAT_NORM_WEIGHT | second : 0, dtype, shape);
+                const carat_norm_lanes_part part = (carat_norm_lanes_part)(variant >> 3);
+                const int flags = !params ? 0 : part == CARAT_NORM_LANES_forward && !rms ? CARAT_NORM_WEIGHT | CARAT_NORM_BIAS : CARAT_NORM_WEIGHT;
+                if (part == CARAT_NORM_LANES_sums && (params || cols > 64)) continue;
+                if (!choose(target, part, cols, dtype, aligned, &shape)) continue;
+                const carat_key key = make_key(part, rms, flags, dtype, part == CARAT_NORM_LANES_sums ? carat_norm_sums_shape(dtype, aligned) : shape);
                 emit(arg, &key);
             }
     for (carat_dtype dtype = 0; dtype < CARAT_DTYPE_COUNT; ++dtype) {

@@ -9,10 +9,16 @@
 #include "norm_lanes_args.h"
 
 // Functions of kernels/norm_lanes.k.c.
-typedef enum carat_norm_lanes_part { CARAT_NORM_LANES_forward, CARAT_NORM_LANES_backward, CARAT_NORM_LANES_columns } carat_norm_lanes_part;
+typedef enum carat_norm_lanes_part {
+#define CARAT_NORM_LANES_PARTS(PART) PART(forward) PART(rows) PART(sums) PART(backward) PART(columns)
+#define PART(name) CARAT_NORM_LANES_##name,
+    CARAT_NORM_LANES_PARTS(PART)
+#undef PART
+    CARAT_NORM_LANES_COUNT
+} carat_norm_lanes_part;
 
-// What a specialisation has: parameters, or backward the gradients of some.
-enum { CARAT_NORM_WEIGHT = 1, CARAT_NORM_BIAS = 2, CARAT_NORM_GRADS = 4 };
+// The parameters that a specialisation has.
+enum { CARAT_NORM_WEIGHT = 1, CARAT_NORM_BIAS = 2 };
 
 typedef struct carat_norm_lanes {
     bool rms;
@@ -21,13 +27,22 @@ typedef struct carat_norm_lanes {
     norm_lanes_args args;
 } carat_norm_lanes;
 
-// The group that adds up partial sums: NORM_COLUMNS columns, 16 lanes each.
+// The groups that add up partial sums: NORM_COLUMNS columns, 16 lanes each.
 static const carat_lanes carat_norm_columns_shape = { .lanes = 9 };
 
-// Rows, columns and the group's shape; tensors[0] is x, whose first `outer` dimensions are rows. The others, which may be NULL,
+// Those that add up columns of rows that several parts hold: 256 lanes, a vector each.
+static inline carat_lanes carat_norm_sums_shape(carat_dtype dtype, bool aligned)
+{
+    const size_t bytes = carat_dtype_size(dtype);
+    return (carat_lanes){ .lanes = 8, .vec = !aligned ? 0 : bytes == 2 ? 3 : bytes == 4 ? 2 : 1, .part = 8 };
+}
+
+// The group's shape for rows of n->args.cols; steps aside if they are too long (for `backward`:
+// take several parts). `aligned`: see carat_lanes_choose.
+carat_status carat_norm_choose_lanes(const carat_frame *call, carat_norm_lanes *n, carat_norm_lanes_part part, bool aligned);
+// Rows and columns, and whether they are aligned; tensors[0] is x, whose first `outer` dimensions are rows. The others, which may be NULL,
 // are contiguous and of its dtype, or the call steps aside.
-carat_status carat_norm_shape_lanes(const carat_frame *call, carat_norm_lanes *n, carat_norm_lanes_part part, int outer,
-                                    const carat_tensor *const *tensors, int count);
+carat_status carat_norm_shape_lanes(carat_norm_lanes *n, int outer, const carat_tensor *const *tensors, int count, bool *aligned);
 carat_status carat_norm_find_lanes(const carat_frame *call, const carat_norm_lanes *n, carat_norm_lanes_part part, int flags);
 carat_status carat_norm_launch_lanes(const carat_frame *call, const carat_norm_lanes *n, carat_norm_lanes_part part, int flags, int64_t groups);
 

@@ -7,36 +7,62 @@ typedef struct gradients {
     carat_norm_lanes n;
     carat_output out[3];
     bool wanted[3];
+    bool aligned;
     int flags;
 } gradients;
 
 // Groups that each keep sums of their own: about as many lanes as a large device runs at a time, by the shape alone.
-static int64_t choose_parts(const carat_norm_lanes *n)
+static int64_t choose_parts(const carat_norm_lanes *n, int64_t lanes_of_row)
 {
     enum { LANES = 1 << 16, MOST = 4096 };
-    int64_t parts = LANES >> n->shape.lanes;
+    int64_t parts = LANES / lanes_of_row;
     if (parts > MOST) parts = MOST;
     if (parts < 1) parts = 1;
     return parts < n->args.rows ? parts : n->args.rows;
 }
 
-static carat_status launch(const carat_frame *call, gradients *to)
+// The sums of a call in two steps: the parts' by `adder`, in groups of `tiles` a part, then the columns'.
+static carat_status add_up(const carat_frame *call, gradients *to, carat_norm_lanes *adder, carat_norm_lanes_part part, int64_t tiles)
 {
-    norm_lanes_args *const a = &to->n.args;
-    const int kinds = to->n.rms ? 1 : 2;
-    const bool sums = (to->flags & CARAT_NORM_GRADS) != 0;
+    const int kinds = to->n.rms ? 1 : 2, flags = part == CARAT_NORM_LANES_sums ? 0 : to->flags;
+    norm_lanes_args *const a = &adder->args;
     carat_norm_lanes columns = { .dtype = to->n.dtype, .shape = carat_norm_columns_shape };
-    a->parts = choose_parts(&to->n);
-    CARAT_TRY(carat_norm_find_lanes(call, &to->n, CARAT_NORM_LANES_backward, to->flags));
-    if (sums) CARAT_TRY(carat_norm_find_lanes(call, &columns, CARAT_NORM_LANES_columns, 0));
-    if (sums) a->sums = carat_scratch_alloc(call, (size_t)(kinds * a->parts * a->cols) * carat_dtype_size(carat_compute_dtype(to->n.dtype)));
-    if (sums && !a->sums) return carat_step_aside("no memory for partial sums");
-    carat_status status = carat_norm_launch_lanes(call, &to->n, CARAT_NORM_LANES_backward, to->flags, a->parts);
+    CARAT_TRY(carat_norm_find_lanes(call, adder, part, flags));
+    CARAT_TRY(carat_norm_find_lanes(call, &columns, CARAT_NORM_LANES_columns, 0));
+    a->sums = carat_scratch_alloc(call, (size_t)(kinds * a->parts * a->cols) * carat_dtype_size(carat_compute_dtype(to->n.dtype)));
+    if (!a->sums) return carat_step_aside("no memory for partial sums");
+    carat_status status = carat_norm_launch_lanes(call, adder, part, flags, tiles * a->parts);
     columns.args = *a;
-    if (sums && status == CARAT_OK)
+    if (status == CARAT_OK)
         status = carat_norm_launch_lanes(call, &columns, CARAT_NORM_LANES_columns, 0, kinds * ((a->cols + NORM_COLUMNS - 1) / NORM_COLUMNS));
     carat_scratch_free(call, a->sums);
     return status;
+}
+
+// A row at a time, and the sums in a pass of their own.
+static carat_status launch_apart(const carat_frame *call, gradients *to)
+{
+    if (to->wanted[0]) {
+        CARAT_TRY(carat_norm_choose_lanes(call, &to->n, CARAT_NORM_LANES_rows, to->aligned));
+        CARAT_TRY(carat_norm_launch_lanes(call, &to->n, CARAT_NORM_LANES_rows, to->flags, to->n.args.rows));
+    }
+    if (!to->wanted[1] && !to->wanted[2]) return CARAT_OK;
+    carat_norm_lanes sums = to->n;
+    sums.shape = carat_norm_sums_shape(to->n.dtype, to->aligned);
+    const int64_t tile = INT64_C(1) << (sums.shape.lanes + sums.shape.vec), tiles = (sums.args.cols + tile - 1) / tile;
+    sums.args.parts = choose_parts(&sums, 2 * tiles << sums.shape.lanes);
+    return add_up(call, to, &sums, CARAT_NORM_LANES_sums, tiles);
+}
+
+static carat_status launch(const carat_frame *call, gradients *to)
+{
+    carat_norm_lanes together = to->n;
+    const bool all = to->wanted[0] && (to->wanted[1] || to->wanted[2]);
+    if (!all || carat_norm_choose_lanes(call, &together, CARAT_NORM_LANES_backward, to->aligned) != CARAT_OK)
+        return launch_apart(call, to);
+    together.args.parts = choose_parts(&together, INT64_C(1) << together.shape.lanes);
+    together.args.ahead = (together.args.ahead + 2 * together.args.parts - 1) / together.args.parts * together.args.parts;
+    return add_up(call, to, &together, CARAT_NORM_LANES_backward, 1);
 }
 
 // Makes the gradients and computes them.
@@ -70,11 +96,10 @@ static carat_status run(carat_frame *call, const carat_tensor *const *inputs, co
         if (!to->wanted[i]) continue;
         if (i > 0 && !params[i - 1]) return carat_step_aside("gradient of an absent parameter");
         CARAT_TRY(carat_norm_check_output(call, i, to->n.dtype, i ? (int)normalized->ints.count : x->ndim, i ? normalized->ints.items : x->shape, inputs, 5));
-        if (i > 0) to->flags |= CARAT_NORM_GRADS;
     }
     if (inputs[2]) to->flags |= CARAT_NORM_WEIGHT;
     const carat_tensor *const tensors[4] = { x, grad, inputs[2], carat_output_given(call, 0) };
-    CARAT_TRY(carat_norm_shape_lanes(call, &to->n, CARAT_NORM_LANES_backward, s->outer, tensors, 4));
+    CARAT_TRY(carat_norm_shape_lanes(&to->n, s->outer, tensors, 4, &to->aligned));
     norm_lanes_args *const a = &to->n.args;
     a->x = carat_data(x);
     a->grad = carat_data(grad);

@@ -120,7 +120,7 @@ carat_status carat_softmax_run_lanes(carat_frame *call, int index, const carat_s
     if (empty) return CARAT_OK;
     const carat_key key = make_key(index, p.in, p.out, shape);
     const softmax_lanes_args a = { .x = carat_data(p.x), .grad = p.grad ? carat_data(p.grad) : NULL, .out = carat_data(&out.view),
-                                   .rows = rows, .cols = cols, .ahead = carat_lanes_ahead(shape), .x_row = stride };
+                                   .rows = rows, .cols = cols, .ahead = carat_lanes_ahead(cols * (int64_t)in_bytes * (p.grad ? 2 : 1)), .x_row = stride };
     return carat_run_kernel(call, &key, &a, sizeof a, rows, 1);
 }
 

@@ -18,7 +18,7 @@ NONE, MEAN, SUM = 0, 1, 2
 @pytest.mark.parametrize("batch, classes", [(1, 1), (1, 7), (5, 3), (1000, 10), (8192, 33), (8193, 8), (20000, 5), (37, 50257), (300, 4096)])
 @floats
 def test_nll(batch, classes, dtype):
-    x, weight = sample((batch, classes), dtype), sample((classes,), dtype, 1).abs() + 0.1
+    x, weight = sample((batch, classes), dtype) - 4, sample((classes,), dtype, 1).abs() + 0.1
     target = torch.randint(0, classes, (batch,), device="cuda", generator=torch.Generator("cuda").manual_seed(2))
     target[batch // 2] = -100
     for w in (weight, None):

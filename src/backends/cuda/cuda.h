@@ -21,7 +21,6 @@ enum {
     CUDA_ATTRIBUTE_CAPABILITY_MAJOR = 75,
     CUDA_ATTRIBUTE_CAPABILITY_MINOR = 76,
     CUDA_FUNCTION_MAX_THREADS = 0,       // of a function
-    CUDA_FUNCTION_ANY_CLUSTER = 14,      // may be launched in clusters of more than 8 blocks
     CUDA_CAPTURE_NONE = 0,
 };
 
@@ -40,7 +39,6 @@ enum {
     CALL(module_function, "cuModuleGetFunction", cuda_function *, cuda_module, const char *)                           \
     CALL(module_global, "cuModuleGetGlobal_v2", unsigned long long *, size_t *, cuda_module, const char *)             \
     CALL(function_attribute, "cuFuncGetAttribute", int *, int, cuda_function)                                          \
-    CALL(set_function_attribute, "cuFuncSetAttribute", cuda_function, int, int)                                        \
     CALL(stream_capturing, "cuStreamIsCapturing", cuda_stream, int *)                                                  \
     CALL(launch, "cuLaunchKernel", cuda_function, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, \
          cuda_stream, void **, void **)                                                                                \

@@ -14,10 +14,7 @@ typedef struct loaded {
     unsigned blocks; // of a group: a cluster if more than one
 } loaded;
 
-enum {
-    MAX_GRID_X = 1 << 30, // blocks; more go into rows of the grid
-    USUAL_CLUSTER = 8,    // blocks that every device with clusters allows
-};
+enum { MAX_GRID_X = 1 << 30 }; // blocks; more go into rows of the grid
 
 // The size in bytes of the module's array `<symbol>_lanes`: a number that can be read without copying from the device.
 static size_t lanes_of(const cuda_driver *driver, cuda_module module, const char *symbol)
@@ -39,7 +36,7 @@ static bool find_kernel(const cuda_driver *driver, cuda_module module, const cha
     kernel->block = (unsigned)threads;
     kernel->groups = (size_t)threads > lanes ? (unsigned)((size_t)threads / lanes) : 1;
     kernel->blocks = lanes > (size_t)threads ? (unsigned)(lanes / (size_t)threads) : 1;
-    return kernel->blocks <= USUAL_CLUSTER || driver->set_function_attribute(kernel->function, CUDA_FUNCTION_ANY_CLUSTER, 1) == 0;
+    return true;
 }
 
 carat_status carat_cuda_load(carat_device device, const carat_binary *binary, const char *symbol, carat_kernel *kernel)

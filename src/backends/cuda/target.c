@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-// A group is at most a block or, where there are clusters, 8 whole ones: at most 16 in parts (see ops/lanes.c).
+// A group is at most a block or, where there are clusters, one of 8 blocks.
 #define TARGET(capability, arch)                                                                                  \
     { capability, { .name = arch, .dialect = "cuda.h", .flags = "--gpu-architecture=" arch, .vector_bytes = 16,   \
                     .lanes = capability >= 90 ? 8192 : 1024 } }
