@@ -64,7 +64,7 @@ static bool choose(const carat_target *target, carat_norm_lanes_part part, int64
     if (!carat_lanes_choose(target, cols, bytes, aligned, held_by_lane(part, dtype, aligned), shape)) return false;
     if (part == CARAT_NORM_LANES_backward) // fuller lanes before several parts
         return shape->lanes <= shape->part
-               || (aligned && carat_lanes_choose(target, cols, bytes, true, FULLER, shape) && shape->lanes <= shape->part);
+               || (aligned && dtype == CARAT_f32 && carat_lanes_choose(target, cols, bytes, true, FULLER, shape) && shape->lanes <= shape->part);
     if (shape->lanes == BLOCK) shape->part = BLOCK; // two parts meet more slowly than a block does
     return true;
 }
