@@ -105,22 +105,34 @@ WORD i64 LOCAL_NAME(row_of)(const loss_args *a, i64 place)
     return a->batch * a->classes >> 32 ? place / a->classes : (i64)((u32)place / (u32)a->classes);
 }
 
+// The gradient at `place` on, where rows end within the vector; what lies beyond the last is never written.
+WORD void LOCAL_NAME(mixed_rows)(const loss_args *a, T *made, i64 row, i64 column)
+{
+    FOR_VEC(k) {
+        const i64 label = row < a->batch ? a->target[row] : a->ignore;
+        if (column == 0) LOCAL_NAME(counts)(a, label);
+        if (column == label && label != a->ignore) made[k] = STORE(LOCAL_NAME(slope)(a, row, label));
+        if (++column == a->classes) column = 0, ++row;
+    }
+}
+
 WORD void LOCAL_NAME(nll_backward)(const loss_args *a, i64 group)
 {
     const i64 count = a->batch * a->classes;
     FOR_KEEP(t) {
         const i64 place = ((group * KEEP + t) * LANES + lane()) * VEC;
         if (place >= count) return;
+        const i64 row = LOCAL_NAME(row_of)(a, place), column = place - row * a->classes;
         T made[VEC];
-        i64 row = LOCAL_NAME(row_of)(a, place), column = place - row * a->classes, label = a->target[row];
-        FOR_VEC(k) {
-            made[k] = STORE((ACC)0);
+        FOR_VEC(k) made[k] = STORE((ACC)0);
+        if (column + VEC > a->classes) {
+            LOCAL_NAME(mixed_rows)(a, made, row, column);
+        } else {
+            const i64 label = a->target[row], ahead = label - column;
             if (column == 0) LOCAL_NAME(counts)(a, label);
-            if (column == label && label != a->ignore) made[k] = STORE(LOCAL_NAME(slope)(a, row, label));
-            if (++column == a->classes) {
-                column = 0;
-                if (++row < a->batch) label = a->target[row];
-                else label = a->ignore;
+            if (ahead >= 0 && ahead < VEC && label != a->ignore) {
+                const T slope = STORE(LOCAL_NAME(slope)(a, row, label));
+                FOR_VEC(k) if (k == ahead) made[k] = slope;
             }
         }
         if (place + VEC <= count) put_vec((T *)a->out + place, made);

@@ -143,13 +143,6 @@ WORD void LOCAL_NAME(read_row)(LOCAL_NAME(row_share) *r, const norm_lanes_args *
     r->rstd = ((const ACC *)a->rstd)[row];
 }
 
-WORD void LOCAL_NAME(prefetch)(const norm_lanes_args *a, i64 row)
-{
-    if (row >= a->rows) return;
-    prefetch_row((const T *)a->x + row * a->x_row, a->cols * (i64)sizeof(T));
-    prefetch_row((const T *)a->grad + row * a->cols, a->cols * (i64)sizeof(T));
-}
-
 // A lane's elements of vector t: u = (x - mean) * rstd, g, and g * weight.
 WORD void LOCAL_NAME(spread)(const LOCAL_NAME(row_share) *r, const HELD(T) *weight, int t, ACC *u, ACC *g, ACC *gw)
 {
@@ -164,13 +157,11 @@ WORD void LOCAL_NAME(spread)(const LOCAL_NAME(row_share) *r, const HELD(T) *weig
 }
 
 // Writes a row's gradient; sum and dot are the means of g * weight and of g * weight * u.
-WORD void LOCAL_NAME(write_row)(const norm_lanes_args *a, i64 row, LOCAL_NAME(row_share) *r, const HELD(T) *weight, int t, ACC sum, ACC dot)
+WORD void LOCAL_NAME(write_row)(const norm_lanes_args *a, i64 row, const LOCAL_NAME(row_share) *r, const HELD(T) *weight, int t, ACC sum, ACC dot)
 {
     const i32 n = (i32)a->cols;
     T made[VEC];
     ACC u[VEC], g[VEC], gw[VEC];
-    forget_held(&r->x[t]);
-    forget_held(&r->g[t]);
     LOCAL_NAME(spread)(r, weight, t, u, g, gw);
     FOR_VEC(k) made[k] = STORE(r->rstd * (gw[k] - (RMS ? 0 : sum) - u[k] * dot));
     if (PLACE(t) < n) put_vec((T *)a->out + row * n + PLACE(t), made);
@@ -185,7 +176,10 @@ WORD void LOCAL_NAME(rows)(const norm_lanes_args *a, i64 group)
     ACC sum = 0, dot = 0, sums[PARTS], dots[PARTS], u[VEC], g[VEC], gw[VEC];
     begin_parts();
     LOCAL_NAME(read_row)(&r, a, group, 0, n);
-    LOCAL_NAME(prefetch)(a, group + a->ahead);
+    if (group + a->ahead < a->rows) {
+        prefetch_row((const T *)a->x + (group + a->ahead) * a->x_row, n * (i64)sizeof(T));
+        prefetch_row((const T *)a->grad + (group + a->ahead) * n, n * (i64)sizeof(T));
+    }
     FOR_KEEP(t) {
         ACC part_of_sum = 0, part_of_dot = 0;
         if (WEIGHT) fetch_held(&weight, (const T *)a->weight + WITHIN(t));
@@ -200,6 +194,8 @@ WORD void LOCAL_NAME(rows)(const norm_lanes_args *a, i64 group)
     for (int p = 1; p < PARTS; ++p) sum += sums[p], dot += dots[p];
     FOR_KEEP(t) {
         if (WEIGHT) fetch_held(&weight, (const T *)a->weight + WITHIN(t));
+        forget_held(&r.x[t]);
+        forget_held(&r.g[t]);
         LOCAL_NAME(write_row)(a, group, &r, &weight, t, sum / (ACC)n, dot / (ACC)n);
     }
 }
@@ -246,7 +242,6 @@ WORD void LOCAL_NAME(backward)(const norm_lanes_args *a, i64 group)
         ACC sum = 0, dot = 0;
         now = next;
         if (row + a->parts < a->rows) LOCAL_NAME(read_row)(&next, a, row + a->parts, 0, n);
-        LOCAL_NAME(prefetch)(a, row + a->ahead);
         FOR_KEEP(t) {
             ACC part_of_sum = 0, part_of_dot = 0;
             LOCAL_NAME(spread)(&now, &weight[t], t, u, g, gw);

@@ -115,8 +115,7 @@ WORD void LOCAL_NAME(backward)(const softmax_lanes_args *a, i64 group)
     for (int p = 1; p < PARTS; ++p) sum += sums[p];
     FOR_KEEP(t) {
         O made[VEC];
-        forget_held(&y[t]);
-        forget_held(&g[t]);
+        if (!EXACT) forget_held(&y[t]), forget_held(&g[t]);
         LOCAL_NAME(load)(u, &y[t]);
         LOCAL_NAME(load)(v, &g[t]);
         FOR_VEC(k) made[k] = STORE(LOG ? v[k] - EXP(u[k]) * sum : (v[k] - sum) * u[k]);

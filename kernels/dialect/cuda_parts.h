@@ -29,11 +29,14 @@ template <class T, int BYTES> WORD void unpack_held(T *v, const held_words<T, BY
     FOR_VEC(k) element_of(&v[k], held->word, k);
 }
 
-// What was made of halves is made again rather than kept in registers: blockIdx.z is 0, which neither of the compilers knows.
+// What was made of the elements is made again rather than kept in registers. Halves: blockIdx.z is 0, which neither of the
+// compilers knows; of others, an order of the compiler's work is enough.
 template <class T, int BYTES> WORD void forget_held(held_words<T, BYTES> *held)
 {
-    if (sizeof(T) == 2)
-        UNROLLED for (int i = 0; i < (BYTES + 3) / 4; ++i) held->word[i] += blockIdx.z;
+    UNROLLED for (int i = 0; i < (BYTES + 3) / 4; ++i) {
+        if constexpr (sizeof(T) == 2) held->word[i] += blockIdx.z;
+        else asm volatile("" : "+r"(held->word[i]));
+    }
 }
 
 // Asks for a row that another group will read to be brought to the L2 cache, so that memory is busy while this group waits for its

@@ -59,14 +59,12 @@ static int held_by_lane(carat_norm_lanes_part part, carat_dtype dtype, bool alig
 // The shape of a kernel's groups; false if none holds the row.
 static bool choose(const carat_target *target, carat_norm_lanes_part part, int64_t cols, carat_dtype dtype, bool aligned, carat_lanes *shape)
 {
-    enum { BLOCK = 10, FULLER = 16 };
+    enum { FULLER = 16 };
     const size_t bytes = carat_dtype_size(dtype);
     if (!carat_lanes_choose(target, cols, bytes, aligned, held_by_lane(part, dtype, aligned), shape)) return false;
-    if (part == CARAT_NORM_LANES_backward) // fuller lanes before several parts
-        return shape->lanes <= shape->part
-               || (aligned && dtype == CARAT_f32 && carat_lanes_choose(target, cols, bytes, true, FULLER, shape) && shape->lanes <= shape->part);
-    if (shape->lanes == BLOCK) shape->part = BLOCK; // two parts meet more slowly than a block does
-    return true;
+    if (part != CARAT_NORM_LANES_backward || shape->lanes <= shape->part) return true;
+    // fuller lanes before several parts
+    return aligned && dtype == CARAT_f32 && carat_lanes_choose(target, cols, bytes, true, FULLER, shape) && shape->lanes <= shape->part;
 }
 
 static bool is_aligned(const carat_tensor *const *tensors, int count, int64_t cols, int64_t x_row, size_t bytes)

@@ -2,6 +2,9 @@
 // Gradients of layer norm and RMS norm in groups of many lanes (kernels/norm_lanes.k.c).
 #include "ops/norm_lanes.h"
 
+// Lanes: with many registers each, as many as a large device runs at a time; with few, in turns.
+enum { RESIDENT_LANES = 1 << 16, SUMMING_LANES = 1 << 18 };
+
 // A call: gradients of x, weight and bias, in this order, as far as they are wanted.
 typedef struct gradients {
     carat_norm_lanes n;
@@ -11,11 +14,11 @@ typedef struct gradients {
     int flags;
 } gradients;
 
-// Groups that each keep sums of their own: about as many lanes as a large device runs at a time, by the shape alone.
-static int64_t choose_parts(const carat_norm_lanes *n, int64_t lanes_of_row)
+// Groups that each keep sums of their own, of about so many lanes together, by the shape alone.
+static int64_t choose_parts(const carat_norm_lanes *n, int64_t lanes, int64_t lanes_of_row)
 {
-    enum { LANES = 1 << 16, MOST = 4096 };
-    int64_t parts = LANES / lanes_of_row;
+    enum { MOST = 4096 };
+    int64_t parts = lanes / lanes_of_row;
     if (parts > MOST) parts = MOST;
     if (parts < 1) parts = 1;
     return parts < n->args.rows ? parts : n->args.rows;
@@ -50,7 +53,7 @@ static carat_status launch_apart(const carat_frame *call, gradients *to)
     carat_norm_lanes sums = to->n;
     sums.shape = carat_norm_sums_shape(to->n.dtype, to->aligned);
     const int64_t tile = INT64_C(1) << (sums.shape.lanes + sums.shape.vec), tiles = (sums.args.cols + tile - 1) / tile;
-    sums.args.parts = choose_parts(&sums, 2 * tiles << sums.shape.lanes);
+    sums.args.parts = choose_parts(&sums, SUMMING_LANES, tiles << sums.shape.lanes);
     return add_up(call, to, &sums, CARAT_NORM_LANES_sums, tiles);
 }
 
@@ -60,8 +63,7 @@ static carat_status launch(const carat_frame *call, gradients *to)
     const bool all = to->wanted[0] && (to->wanted[1] || to->wanted[2]);
     if (!all || carat_norm_choose_lanes(call, &together, CARAT_NORM_LANES_backward, to->aligned) != CARAT_OK)
         return launch_apart(call, to);
-    together.args.parts = choose_parts(&together, INT64_C(1) << together.shape.lanes);
-    together.args.ahead = (together.args.ahead + 2 * together.args.parts - 1) / together.args.parts * together.args.parts;
+    together.args.parts = choose_parts(&together, RESIDENT_LANES, INT64_C(1) << together.shape.lanes);
     return add_up(call, to, &together, CARAT_NORM_LANES_backward, 1);
 }
 
