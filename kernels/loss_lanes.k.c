@@ -79,9 +79,10 @@ WORD void LOCAL_NAME(nll_reduce)(const loss_args *a, i64 group)
     LOCAL_NAME(finish_group)(a, a->groups == 1 ? -1 : group, loss, total);
 }
 
-WORD void LOCAL_NAME(nll_finish)(const loss_args *a, i64)
+WORD void LOCAL_NAME(nll_finish)(const loss_args *a, i64 group)
 {
     ACC loss = 0, total = 0;
+    (void)group;
     FOR_LANES(g, a->groups) {
         loss += ((const ACC *)a->sums)[2 * g];
         total += ((const ACC *)a->sums)[2 * g + 1];

@@ -6,7 +6,8 @@
 // (see softmax_lanes.k.c): it is read once. The variance is the mean of squared distances from the mean, which loses no digits
 // as a difference of squares would; a row's parts each have their own, and meet once:
 //   var * n = sum over parts of squares_p + count_p * (mean_p - mean)^2
-// Rows are read past the L1 cache, so that the parameters stay there. Floor: one read of x and one write.
+// Floor: one read of x and one write. Parameters come from the L1 cache, which they fill from 128 KB on: longer rows' come from
+// L2, as many bytes as the row has or twice that.
 //
 // Backward, group g owns rows g, g + parts, ...: it adds up its share of the parameters' gradients in registers on the way and
 // reads the next row while it works on one. Where a row takes several parts, which would meet once a row, `rows` and `sums` each

@@ -96,9 +96,12 @@ carat_status carat_loss_forward_lanes(carat_frame *call, const carat_loss_operan
 
 carat_status carat_loss_backward_lanes(carat_frame *call, const carat_loss_operands *in, loss_args *a)
 {
+    enum { LARGE = 1 << 22, MANY_TARGETS = 1 << 16 };
     const carat_tensor *grad = carat_tensor_arg(call, 0), *given = carat_output_given(call, 0);
     carat_output out;
     CARAT_TRY(read_operands(in, a));
+    // little more than a fill, at which ATen is good; it walks through many targets with one warp
+    if (a->batch * a->classes > LARGE && a->batch < MANY_TARGETS) return carat_step_aside("few targets");
     if (!carat_is_contiguous(grad)) return carat_step_aside("strided gradient");
     const int64_t vector = INT64_C(1) << vector_log(in->dtype);
     const int vec = !given || carat_lanes_aligned(carat_data(given), 0, carat_dtype_size(in->dtype), vector) ? vector_log(in->dtype) : 0;

@@ -15,7 +15,7 @@ aten = torch.ops.aten
 NONE, MEAN, SUM = 0, 1, 2
 
 
-@pytest.mark.parametrize("batch, classes", [(1, 1), (1, 7), (5, 3), (1000, 10), (8192, 33), (8193, 8), (20000, 5), (37, 50257), (300, 4096)])
+@pytest.mark.parametrize("batch, classes", [(1, 1), (1, 7), (5, 3), (1000, 10), (8192, 33), (8193, 8), (20000, 5), (37, 50257), (300, 4096), (70000, 65), (66000, 513)])
 @floats
 def test_nll(batch, classes, dtype):
     x, weight = sample((batch, classes), dtype) - 4, sample((classes,), dtype, 1).abs() + 0.1
