@@ -7,7 +7,8 @@ typedef struct softmax_lanes_args {
     const void *x;    // forward: the input; backward: the result of the forward pass
     const void *grad; // backward
     void *out;
-    i64 cols;
+    i64 rows, cols;
+    i64 ahead;        // a group asks for the row so many behind its own
     i64 x_row;        // stride of x's rows; the other tensors are contiguous
 } softmax_lanes_args;
 

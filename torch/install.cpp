@@ -113,7 +113,7 @@ void install(size_t index)
     Entry& entry = *entries()[index];
     if (!entry.examined) {
         Plan plan;
-        entry.refused = install_at(entry, index, c10::DispatchKey::CPU, plan);
+        if (carat_op_runs_on(entry.op, CARAT_CPU)) entry.refused = install_at(entry, index, c10::DispatchKey::CPU, plan);
         entry.signature = plan.signature;
         entry.examined = true;
     }

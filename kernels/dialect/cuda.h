@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The words of kernel C on an NVIDIA GPU, for NVRTC: no headers. A group is LANES threads, a constant of the specialisation:
-// a power of two: a part of a warp, from 64 on a block of its own, beyond 1024 a cluster of blocks.
+// a power of two: a part of a warp, from 64 on a block of its own, beyond PART_LANES a cluster of blocks.
 #ifndef CARAT_DIALECT_CUDA_H
 #define CARAT_DIALECT_CUDA_H
 
@@ -9,6 +9,9 @@
 #endif
 #ifndef KEEP
 #define KEEP 1
+#endif
+#ifndef PART_LANES
+#define PART_LANES 1024
 #endif
 
 // ---- element types, by their names in Carat
@@ -31,14 +34,14 @@ typedef double f64;
 #define CAT_(a, b) a##b
 #define CAT(a, b) CAT_(a, b)
 #define GLOBAL
-#define BLOCK_THREADS (LANES > 1024 ? 1024 : LANES > 32 ? LANES : 128)
+#define BLOCK_THREADS (LANES > PART_LANES ? PART_LANES : LANES > 32 ? LANES : 128)
 #define GROUPS_OF_BLOCK (LANES < BLOCK_THREADS ? BLOCK_THREADS / LANES : 1)
 #define BLOCKS_OF_GROUP (LANES > BLOCK_THREADS ? LANES / BLOCK_THREADS : 1) // a cluster, from compute capability 9.0 on
 #define LOCAL(T, name, n)                                  \
     __shared__ T CAT(name, _of_all)[GROUPS_OF_BLOCK][n];   \
     T *const name = CAT(name, _of_all)[GROUPS_OF_BLOCK > 1 ? threadIdx.x / LANES : 0]
 
-#if LANES > 1024
+#if LANES > PART_LANES
 #define CLUSTER_SHAPE __cluster_dims__(BLOCKS_OF_GROUP, 1, 1)
 WORD u32 block_of_group() { u32 rank; asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank)); return rank; }
 #else
@@ -46,12 +49,19 @@ WORD u32 block_of_group() { u32 rank; asm("mov.u32 %0, %%cluster_ctarank;" : "=r
 WORD u32 block_of_group() { return 0; }
 #endif
 
+// RESIDENT, if defined: blocks of which a multiprocessor's registers must suffice for.
+#ifdef RESIDENT
+#define LAUNCH_BOUNDS __launch_bounds__(BLOCK_THREADS, RESIDENT)
+#else
+#define LAUNCH_BOUNDS __launch_bounds__(BLOCK_THREADS)
+#endif
+
 // The backend reads LANES off the size of KERNEL_NAME_lanes, and BLOCK_THREADS off the launch bounds.
 #define KERNEL(args_type, a)                                                                                           \
     WORD void CAT(KERNEL_NAME, _group)(const args_type *a, i64 group_id_);                                             \
     extern "C" __device__ char CAT(KERNEL_NAME, _lanes)[LANES];                                                        \
     char CAT(KERNEL_NAME, _lanes)[LANES];                                                                              \
-    extern "C" __global__ void CLUSTER_SHAPE __launch_bounds__(BLOCK_THREADS)                                          \
+    extern "C" __global__ void CLUSTER_SHAPE LAUNCH_BOUNDS                                                             \
         KERNEL_NAME(const __grid_constant__ args_type args, i64 groups)                                                \
     {                                                                                                                  \
         const i64 block = (i64)blockIdx.y * gridDim.x + blockIdx.x;                                                    \
@@ -71,6 +81,10 @@ WORD void SYNC()
     else if (LANES > 32) __syncthreads();
     else __syncwarp(GROUP_MASK);
 }
+
+// Stops the whole device with a message: of conditions that only the kernel can see.
+extern "C" __device__ void __assertfail(const char *condition, const char *file, unsigned line, const char *function, unsigned long size);
+#define REQUIRE(condition) ((condition) ? (void)0 : __assertfail(#condition, "carat", 0, "kernel", 1))
 
 // ---- loops
 #define UNROLLED _Pragma("unroll")
@@ -126,7 +140,7 @@ WORD void put_remote(f64 *p, f64 v, u32 block)
 }
 
 #define GROUP_REDUCTION(name, T, combine)                                                               \
-    WORD T name(T v)                                                                                    \
+    WORD T of_part_##name(T v)                                                                          \
     {                                                                                                   \
         UNROLLED for (int o = WARP_LANES / 2; o; o >>= 1) v = combine(v, __shfl_xor_sync(GROUP_MASK, v, o)); \
         if (LANES <= 32) return v;                                                                      \
@@ -136,9 +150,10 @@ WORD void put_remote(f64 *p, f64 v, u32 block)
         __syncthreads();                                                                                \
         v = of_warp[threadIdx.x % GROUP_WARPS];                                                         \
         UNROLLED for (int o = GROUP_WARPS / 2; o; o >>= 1) v = combine(v, __shfl_xor_sync(~0u, v, o));  \
-        return of_cluster_##name(v);                                                                    \
-    }
-#if LANES > 1024
+        return v;                                                                                       \
+    }                                                                                                   \
+    WORD T name(T v) { return of_cluster_##name(of_part_##name(v)); }
+#if LANES > PART_LANES
 #define CLUSTER_REDUCTION(name, T, combine)                                                             \
     WORD T of_cluster_##name(T v)                                                                       \
     {                                                                                                   \
@@ -158,6 +173,7 @@ REDUCTION(group_sum, f32, reduce_add)
 REDUCTION(group_sum, f64, reduce_add)
 REDUCTION(group_max, f32, reduce_max)
 REDUCTION(group_max, f64, reduce_max)
+#include "cuda_parts.h"
 
 #include "cuda_complex.h"
 #include "cuda_math.h"

@@ -44,6 +44,7 @@ struct carat_family {
     int row_count;
     carat_status (*run)(carat_frame *call);
     bool (*row_has_lanes)(int index); // whether lanes_source serves a row; NULL: all of them
+    bool (*row_for_devices)(int index); // whether a CPU has nothing for a row; NULL: none
     bool host_numbers; // takes 0-d tensors of the host beside tensors of a device, as numbers
 
     // Writes the constants of a key's kernel for a target. The kernel's entry is named by KERNEL_NAME, added by the caller.
@@ -66,6 +67,12 @@ static inline const char *carat_family_source(const carat_family *family, const 
 static inline bool carat_family_has_lanes(const carat_family *family, int row)
 {
     return family->lanes_source && (!family->row_has_lanes || family->row_has_lanes(row));
+}
+
+// Whether it has kernels of one lane.
+static inline bool carat_family_has_cpu(const carat_family *family, int row)
+{
+    return !family->row_for_devices || !family->row_for_devices(row);
 }
 
 // The families, in ops/families.def. Their numbers go into keys.

@@ -90,7 +90,8 @@ uint32_t carat_op_dtypes(const carat_op *op) { return op->row->dtypes; }
 
 int carat_op_runs_on(const carat_op *op, int32_t device_type)
 {
-    return device_type == CARAT_CPU || (carat_family_has_lanes(op->family, op->row_index) && carat_backend_built(device_type));
+    if (device_type == CARAT_CPU) return carat_family_has_cpu(op->family, op->row_index);
+    return carat_family_has_lanes(op->family, op->row_index) && carat_backend_built(device_type);
 }
 
 // ---- calls
@@ -165,10 +166,11 @@ static bool on_one_device(const carat_frame *call)
     return true;
 }
 
-// A call on a device other than the CPU: the thread is made ready for it.
+// A call on its device; other than for a CPU, the thread is made ready for it.
 static carat_status enter_device(const carat_frame *call)
 {
-    if (!carat_family_has_lanes(call->op->family, call->op->row_index)) return carat_step_aside("no kernels for this device");
+    if (!carat_op_runs_on(call->op, call->device.type)) return carat_step_aside("no kernels for this device");
+    if (call->device.type == CARAT_CPU) return CARAT_OK;
     if (call->backend->begin && call->backend->begin(call->context, call->device) != CARAT_OK)
         return carat_step_aside("the device can't be used");
     return CARAT_OK;
@@ -189,7 +191,7 @@ carat_status carat_call(const carat_context *context, const carat_op *op, const 
     call.backend = carat_backend_for(call.device.type);
     if (!call.backend) return carat_step_aside("no backend for the device");
     if (!on_one_device(&call)) return carat_step_aside("tensors on several devices");
-    if (call.device.type != CARAT_CPU) CARAT_TRY(enter_device(&call));
+    CARAT_TRY(enter_device(&call));
     return op->row->run ? op->row->run(&call) : op->family->run(&call);
 }
 

@@ -6,7 +6,11 @@ enum {
     VECTOR_BYTES = 16,
     LEAST_LANES = 4,
     USUAL_KEEP = 4, // vectors of 16 bytes: enough reads under way, few enough registers for many groups at a time
-    USUAL_BLOCK = 1024,
+    USUAL_PART = 512,      // lanes: several at a time on a multiprocessor, of which some read while others write
+    MOST_PARTS = 8,        // a cluster's blocks
+    MOST_PART = 1024,
+    LEAST_AHEAD = 2048,    // bytes of a row that is worth asking for
+    AHEAD_BYTES = 1 << 23, // what is asked for earlier may be gone from the L2 cache before it is read
 };
 
 static int log2_ceil(int64_t n)
@@ -28,16 +32,17 @@ bool carat_lanes_choose(const carat_target *target, int64_t cols, size_t bytes, 
     const int usual = aligned ? log2_ceil(USUAL_KEEP) : most - 1;
     int keep = usual < most ? usual : most;
     int lanes = log2_ceil(vectors) - keep;
-    const int block = log2_ceil(USUAL_BLOCK);
-    if (lanes > block) { // fuller lanes before larger groups
-        const int more = lanes - block < most - keep ? lanes - block : most - keep;
+    int part = log2_ceil(target->lanes > MOST_PART ? USUAL_PART : MOST_PART);
+    if (lanes > part) { // fuller lanes before larger groups
+        const int more = lanes - part < most - keep ? lanes - part : most - keep;
         keep += more, lanes -= more;
     }
+    if (lanes - part > log2_ceil(MOST_PARTS)) part = lanes - log2_ceil(MOST_PARTS);
     if (lanes < log2_ceil(LEAST_LANES)) {
         lanes = log2_ceil(LEAST_LANES);
         keep = log2_ceil(vectors) > lanes ? log2_ceil(vectors) - lanes : 0;
     }
-    *shape = (carat_lanes){ .lanes = (uint8_t)lanes, .keep = (uint8_t)keep, .vec = (uint8_t)log2_ceil(vec) };
+    *shape = (carat_lanes){ .lanes = (uint8_t)lanes, .keep = (uint8_t)keep, .vec = (uint8_t)log2_ceil(vec), .part = (uint8_t)part };
     return (INT64_C(1) << lanes) <= target->lanes;
 }
 
@@ -60,9 +65,21 @@ bool carat_lanes_rows(const carat_tensor *tensor, int dim, int64_t *rows, int64_
     return true;
 }
 
+int64_t carat_lanes_ahead(int64_t bytes)
+{
+    return bytes < LEAST_AHEAD ? INT64_C(1) << 60 : AHEAD_BYTES / bytes + 1;
+}
+
 void carat_lanes_define(carat_lanes shape, carat_defines *defines)
 {
     carat_define(defines, "LANES", "%d", 1 << shape.lanes);
+    if (shape.part) carat_define(defines, "PART_LANES", "%d", 1 << shape.part);
     carat_define(defines, "KEEP", "%d", 1 << shape.keep);
     carat_define(defines, "VEC", "%d", 1 << shape.vec);
+}
+
+void carat_lanes_define_resident(carat_lanes shape, int lanes, carat_defines *defines)
+{
+    const int block = shape.lanes > shape.part ? 1 << shape.part : shape.lanes > 5 ? 1 << shape.lanes : 128; // see BLOCK_THREADS
+    carat_define(defines, "RESIDENT", "%d", lanes > block ? lanes / block : 1);
 }

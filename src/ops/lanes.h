@@ -5,9 +5,10 @@
 
 #include "core/dtype.h"
 
-// LANES, KEEP vectors a lane, VEC elements a vector, as logarithms: they go into keys.
+// LANES, KEEP vectors a lane, VEC elements a vector, PART_LANES of a part, as logarithms: they go into keys.
 typedef struct carat_lanes {
     uint8_t lanes, keep, vec;
+    uint8_t part; // 0: the dialect's
 } carat_lanes;
 
 // The shape for rows of `cols` elements whose widest element has `bytes`; `aligned`: all rows may be read in vectors of 16
@@ -21,7 +22,14 @@ bool carat_lanes_aligned(const void *data, int64_t stride, size_t bytes, int64_t
 // its strides don't allow that.
 bool carat_lanes_rows(const carat_tensor *tensor, int dim, int64_t *rows, int64_t *cols, int64_t *stride);
 
-// The constants LANES, KEEP and VEC.
+// How many rows behind its own a group asks for, where it reads `bytes` for a row; more than there are if that costs more than
+// it brings.
+int64_t carat_lanes_ahead(int64_t bytes);
+
+// The constants LANES, PART_LANES, KEEP and VEC.
 void carat_lanes_define(carat_lanes shape, carat_defines *defines);
+
+// The constant RESIDENT, so that a multiprocessor's registers suffice for so many lanes.
+void carat_lanes_define_resident(carat_lanes shape, int lanes, carat_defines *defines);
 
 #endif

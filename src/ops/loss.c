@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The loss family: negative log likelihood, forward and backward, of matrices and images (see kernels/loss.k.c).
-#include "core/kernel_types.h"
-#include "core/tensor.h"
+#include "ops/loss.h"
+
 #include "jit/jit.h"
-#include "loss_args.h"
 #include "ops/operand.h"
 
 typedef struct loss_row {
@@ -32,14 +31,20 @@ static carat_key make_key(carat_dtype dtype, part of)
 static void describe(const carat_key *key, const carat_target *target, carat_defines *defines)
 {
     static const char *const parts[PART_COUNT] = { "nll", "nll_finish", "nll_backward" };
-    (void)target;
+    if (target->lanes > 1) {
+        carat_loss_describe_lanes(key, defines);
+        return;
+    }
     carat_define(defines, "T", "%s", carat_dtype_name((carat_dtype)key->dtypes[0]));
     carat_define(defines, "PART", "%s", parts[key->row]);
 }
 
 static void enumerate(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg)
 {
-    (void)target;
+    if (target->lanes > 1) {
+        carat_loss_enumerate_lanes(emit, arg);
+        return;
+    }
     for (carat_dtype dtype = 0; dtype < CARAT_DTYPE_COUNT; ++dtype)
         for (part of = 0; carat_is_float(dtype) && of < PART_COUNT; ++of) {
             const carat_key key = make_key(dtype, of);
@@ -66,11 +71,12 @@ enum { MANY_TARGETS = 768, FEW_CLASSES = 64 };
 
 // ---- the operands that forward and backward share
 
-typedef struct operands {
-    const carat_tensor *x, *target, *weight;
-    carat_dtype dtype;
-    carat_operand dense_x, dense_target, dense_weight;
-} operands;
+typedef carat_loss_operands operands;
+
+// The same, contiguous; of x only where a kernel needs it.
+typedef struct dense {
+    carat_operand x, target, weight;
+} dense;
 
 static carat_status check_shapes(const loss_row *row, const operands *in, loss_args *a)
 {
@@ -116,19 +122,19 @@ static carat_status read_arguments(const carat_frame *call, int first, operands 
 }
 
 // Strides of x, or a contiguous copy where height and width don't merge.
-static carat_status prepare(const carat_frame *call, operands *in, loss_args *a, bool reads_x)
+static carat_status prepare(const carat_frame *call, const operands *in, dense *copies, loss_args *a, bool reads_x)
 {
     const carat_tensor *x = in->x;
-    in->dense_x.view = *x;
-    CARAT_TRY(carat_operand_contiguous(call, in->target, CARAT_i64, &in->dense_target));
-    CARAT_TRY(carat_operand_contiguous(call, in->weight, in->dtype, &in->dense_weight));
-    a->target = carat_operand_data(&in->dense_target);
-    a->weight = carat_operand_data(&in->dense_weight);
+    copies->x.view = *x;
+    CARAT_TRY(carat_operand_contiguous(call, in->target, CARAT_i64, &copies->target));
+    CARAT_TRY(carat_operand_contiguous(call, in->weight, in->dtype, &copies->weight));
+    a->target = carat_operand_data(&copies->target);
+    a->weight = carat_operand_data(&copies->weight);
     CARAT_TRY(check_targets(a));
     if (!reads_x) return CARAT_OK;
     if (x->ndim == 4 && x->strides[2] != x->shape[3] * x->strides[3])
-        CARAT_TRY(carat_operand_contiguous(call, x, in->dtype, &in->dense_x));
-    x = &in->dense_x.view;
+        CARAT_TRY(carat_operand_contiguous(call, x, in->dtype, &copies->x));
+    x = &copies->x.view;
     a->x = carat_data(x);
     a->x_batch = x->ndim == 1 ? 0 : x->strides[0];
     a->x_class = x->strides[x->ndim == 1 ? 0 : 1];
@@ -136,11 +142,11 @@ static carat_status prepare(const carat_frame *call, operands *in, loss_args *a,
     return CARAT_OK;
 }
 
-static void release(operands *in)
+static void release(dense *copies)
 {
-    carat_operand_release(&in->dense_x);
-    carat_operand_release(&in->dense_target);
-    carat_operand_release(&in->dense_weight);
+    carat_operand_release(&copies->x);
+    carat_operand_release(&copies->target);
+    carat_operand_release(&copies->weight);
 }
 
 static carat_status check_output(const carat_frame *call, int index, const operands *in, int ndim, const int64_t *shape)
@@ -177,17 +183,19 @@ static carat_status reduce(const carat_frame *call, const operands *in, loss_arg
 static carat_status run_forward(carat_frame *call)
 {
     operands in = { .x = NULL };
+    dense copies = { .x = { .copy = NULL } };
     loss_args a = { .x = NULL };
     CARAT_TRY(read_arguments(call, 0, &in, &a));
     const int ndim = a.reduction == LOSS_NONE ? in.target->ndim : 0;
     CARAT_TRY(check_output(call, 0, &in, ndim, in.target->shape));
     CARAT_TRY(check_output(call, 1, &in, 0, NULL));
+    if (carat_has_lanes(call)) return carat_loss_forward_lanes(call, &in, &a);
     if (a.batch * a.plane > MANY_TARGETS) return carat_step_aside("many targets");
     CARAT_TRY(find(call, in.dtype, NLL));
     CARAT_TRY(find(call, in.dtype, NLL_FINISH));
     if (in.x->ndim == 1 && a.reduction == LOSS_NONE) a.reduction = LOSS_SUM; // of one, with its weight
     carat_output out, total;
-    carat_status status = prepare(call, &in, &a, true);
+    carat_status status = prepare(call, &in, &copies, &a, true);
     if (status == CARAT_OK) status = carat_output_make(call, 0, in.dtype, ndim, in.target->shape, NULL, &out);
     if (status == CARAT_OK) status = carat_output_make(call, 1, in.dtype, 0, NULL, NULL, &total);
     if (status == CARAT_OK) {
@@ -195,7 +203,7 @@ static carat_status run_forward(carat_frame *call)
         a.total = carat_data(&total.view);
         status = reduce(call, &in, &a);
     }
-    release(&in);
+    release(&copies);
     return status;
 }
 
@@ -227,16 +235,18 @@ static int64_t choose_groups(loss_args *a)
 static carat_status run_backward(carat_frame *call)
 {
     operands in = { .x = NULL };
+    dense copies = { .x = { .copy = NULL } };
     loss_args a = { .x = NULL };
     CARAT_TRY(read_arguments(call, 1, &in, &a));
-    if (a.plane == 1 && a.classes < FEW_CLASSES && a.batch > MANY_TARGETS) return carat_step_aside("many targets");
+    if (!carat_has_lanes(call) && a.plane == 1 && a.classes < FEW_CLASSES && a.batch > MANY_TARGETS) return carat_step_aside("many targets");
     CARAT_TRY(check_gradient(call, &in, &a));
     if (in.x->ndim == 4 && !carat_is_contiguous(in.x)) return carat_step_aside("strides"); // ATen refuses some of these
     CARAT_TRY(check_output(call, 0, &in, in.x->ndim, in.x->shape));
+    if (carat_has_lanes(call)) return carat_loss_backward_lanes(call, &in, &a);
     CARAT_TRY(find(call, in.dtype, NLL_BACKWARD));
     carat_output out;
     carat_operand grad = { .copy = NULL };
-    carat_status status = prepare(call, &in, &a, false);
+    carat_status status = prepare(call, &in, &copies, &a, false);
     if (status == CARAT_OK) status = carat_operand_contiguous(call, carat_tensor_arg(call, 0), in.dtype, &grad);
     if (status == CARAT_OK) status = carat_output_make(call, 0, in.dtype, in.x->ndim, in.x->shape, NULL, &out);
     if (status == CARAT_OK) {
@@ -247,7 +257,7 @@ static carat_status run_backward(carat_frame *call)
         status = launch(call, in.dtype, NLL_BACKWARD, &a, groups, a.group_size * a.classes);
     }
     carat_operand_release(&grad);
-    release(&in);
+    release(&copies);
     return status;
 }
 
@@ -256,9 +266,16 @@ static carat_status run(carat_frame *call)
     return rows[call->op->row_index].backward ? run_backward(call) : run_forward(call);
 }
 
+static bool has_lanes(int index)
+{
+    return !rows[index].images;
+}
+
 const carat_family carat_family_loss = {
     .name = "loss",
     .source = "loss.k.c",
+    .lanes_source = "loss_lanes.k.c",
+    .row_has_lanes = has_lanes,
     .rows = &rows[0].base,
     .row_size = sizeof *rows,
     .row_count = ROW_COUNT,

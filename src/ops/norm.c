@@ -100,10 +100,16 @@ carat_status carat_norm_check_output(const carat_frame *call, int index, carat_d
     return CARAT_OK;
 }
 
+// On a CPU, RMS norm is made of other operators.
+static bool is_for_devices(int index)
+{
+    return rows[index].run == carat_norm_run_rms || rows[index].run == carat_norm_run_rms_backward;
+}
+
 // What norm_lanes.c has.
 static bool has_lanes(int index)
 {
-    return rows[index].run == carat_norm_run_layer;
+    return is_for_devices(index) || rows[index].run == carat_norm_run_layer || rows[index].run == carat_norm_run_layer_backward;
 }
 
 const carat_family carat_family_norm = {
@@ -111,6 +117,7 @@ const carat_family carat_family_norm = {
     .source = "norm.k.c",
     .lanes_source = "norm_lanes.k.c",
     .row_has_lanes = has_lanes,
+    .row_for_devices = is_for_devices,
     .rows = rows,
     .row_size = sizeof *rows,
     .row_count = sizeof rows / sizeof *rows,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The norm family's parts: what its operators share (norm.c), layer norm (norm_layer.c), group norm (norm_group.c), weight
+// The norm family's parts: what its operators share (norm.c), layer norm (norm_layer.c), RMS norm, on devices only (norm_lanes.c), group norm (norm_group.c), weight
 // norm (norm_weight.c).
 #ifndef CARAT_OPS_NORM_H
 #define CARAT_OPS_NORM_H
@@ -23,6 +23,17 @@ typedef struct carat_norm_dtypes {
     carat_dtype x, param;
 } carat_norm_dtypes;
 
+// A call as rows x size: x's first `outer` dimensions are rows. `moments` is the shape of mean and rstd: that of x with 1 in the
+// normalised dimensions.
+typedef struct carat_norm_shape {
+    int outer;
+    int64_t rows, size;
+    int64_t moments[CARAT_MAX_DIMS];
+} carat_norm_shape;
+
+// From the argument that is the normalised shape; also checks the parameters' shapes, which may be NULL.
+carat_status carat_norm_shape_call(const carat_frame *call, const carat_tensor *x, int normalized, const carat_tensor *weight,
+                                   const carat_tensor *bias, carat_norm_shape *s);
 // x, weight, bias, in the rules that ATen has for a CPU; others step aside. weight and bias may be NULL.
 carat_status carat_norm_settle(const carat_tensor *x, const carat_tensor *weight, const carat_tensor *bias, carat_norm_dtypes *dtypes);
 // A parameter of `count` elements, or absent.
@@ -34,14 +45,17 @@ carat_status carat_norm_check_output(const carat_frame *call, int index, carat_d
                                      const carat_tensor *const *inputs, int input_count);
 carat_status carat_norm_launch(const carat_frame *call, carat_norm_dtypes dtypes, carat_norm_part part, const norm_args *a, int64_t groups);
 
-// The same in groups of many lanes (norm_lanes.c). inputs: x and, or NULL, weight and bias, whose shapes fit; the first `outer`
-// dimensions of x are its rows; `moments` is the shape of mean and rstd.
+// The same in groups of many lanes (norm_lanes.c). inputs: x and, or NULL, weight and bias, whose shapes fit; for `outer` and
+// `moments` see carat_norm_shape.
 carat_status carat_norm_run_layer_lanes(carat_frame *call, const carat_tensor *const *inputs, int outer, const int64_t *moments);
+carat_status carat_norm_run_layer_backward_lanes(carat_frame *call, const carat_norm_shape *s);
 void carat_norm_describe_lanes(const carat_key *key, carat_defines *defines);
 void carat_norm_enumerate_lanes(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg);
 
 carat_status carat_norm_run_layer(carat_frame *call);
 carat_status carat_norm_run_layer_backward(carat_frame *call);
+carat_status carat_norm_run_rms(carat_frame *call);
+carat_status carat_norm_run_rms_backward(carat_frame *call);
 carat_status carat_norm_run_group(carat_frame *call);
 carat_status carat_norm_run_group_backward(carat_frame *call);
 carat_status carat_norm_run_weight(carat_frame *call);

@@ -4,27 +4,6 @@
 
 #include <string.h>
 
-// The call as rows x size, and the shape of mean and rstd: that of x with 1 in the normalised dimensions.
-typedef struct shape {
-    int64_t rows, size;
-    int64_t moments[CARAT_MAX_DIMS];
-} shape;
-
-static carat_status shape_call(const carat_frame *call, const carat_tensor *x, int normalized, shape *s)
-{
-    const carat_arg *arg = &call->args[normalized];
-    if (arg->kind != CARAT_ARG_INTS || arg->ints.count < 1 || arg->ints.count > x->ndim) return carat_step_aside("normalized shape");
-    const int outer = x->ndim - (int)arg->ints.count;
-    s->rows = s->size = 1;
-    for (int d = 0; d < x->ndim; ++d) {
-        if (d >= outer && x->shape[d] != arg->ints.items[d - outer]) return carat_step_aside("normalized shape");
-        *(d < outer ? &s->rows : &s->size) *= x->shape[d];
-        s->moments[d] = d < outer ? x->shape[d] : 1;
-    }
-    // Nothing is left of one element but zeros: ATen's have their own signs, and the kernel's gradient a rounding.
-    return s->size > 1 ? CARAT_OK : carat_step_aside("rows of one element");
-}
-
 static carat_status check_params(const carat_tensor *x, int dims, const carat_tensor *weight, const carat_tensor *bias)
 {
     const carat_tensor *const params[2] = { weight, bias };
@@ -34,17 +13,32 @@ static carat_status check_params(const carat_tensor *x, int dims, const carat_te
     return CARAT_OK;
 }
 
+carat_status carat_norm_shape_call(const carat_frame *call, const carat_tensor *x, int normalized, const carat_tensor *weight,
+                                   const carat_tensor *bias, carat_norm_shape *s)
+{
+    const carat_arg *arg = &call->args[normalized];
+    if (arg->kind != CARAT_ARG_INTS || arg->ints.count < 1 || arg->ints.count > x->ndim) return carat_step_aside("normalized shape");
+    s->outer = x->ndim - (int)arg->ints.count;
+    s->rows = s->size = 1;
+    for (int d = 0; d < x->ndim; ++d) {
+        if (d >= s->outer && x->shape[d] != arg->ints.items[d - s->outer]) return carat_step_aside("normalized shape");
+        *(d < s->outer ? &s->rows : &s->size) *= x->shape[d];
+        s->moments[d] = d < s->outer ? x->shape[d] : 1;
+    }
+    // Nothing is left of one element but zeros: ATen's have their own signs, and the kernel's gradient a rounding.
+    return s->size > 1 ? check_params(x, (int)arg->ints.count, weight, bias) : carat_step_aside("rows of one element");
+}
+
 // native_layer_norm(input, normalized_shape, weight, bias, eps) -> (y, mean, rstd)
 carat_status carat_norm_run_layer(carat_frame *call)
 {
     const carat_tensor *x = carat_tensor_arg(call, 0), *weight = carat_tensor_arg(call, 2), *bias = carat_tensor_arg(call, 3);
     carat_norm_dtypes dtypes;
-    shape s;
+    carat_norm_shape s;
     CARAT_TRY(carat_norm_settle(x, weight, bias, &dtypes));
-    CARAT_TRY(shape_call(call, x, 1, &s));
-    CARAT_TRY(check_params(x, (int)call->args[1].ints.count, weight, bias));
+    CARAT_TRY(carat_norm_shape_call(call, x, 1, weight, bias, &s));
     const carat_tensor *const inputs[3] = { x, weight, bias };
-    if (carat_has_lanes(call)) return carat_norm_run_layer_lanes(call, inputs, x->ndim - (int)call->args[1].ints.count, s.moments);
+    if (carat_has_lanes(call)) return carat_norm_run_layer_lanes(call, inputs, s.outer, s.moments);
     for (int i = 0; i < 3; ++i)
         CARAT_TRY(carat_norm_check_output(call, i, i ? dtypes.param : dtypes.x, x->ndim, i ? s.moments : x->shape, inputs, 3));
     CARAT_TRY(carat_norm_find(call, dtypes, CARAT_NORM_layer, CARAT_NORM_layer));
@@ -72,7 +66,7 @@ carat_status carat_norm_run_layer(carat_frame *call)
 // ---- backward
 
 // Rows a partial sum has: enough that clearing and adding up the partial sums weighs little.
-static int64_t rows_of_part(const shape *s)
+static int64_t rows_of_part(const carat_norm_shape *s)
 {
     enum { PARTS = 64, PART_ELEMENTS = 16384, PART_ROWS = 16 };
     int64_t rows = (s->rows + PARTS - 1) / PARTS;
@@ -102,7 +96,7 @@ static void *result_data(const gradients *of, int i)
     return of->wanted[i] ? carat_data(&of->out[i].view) : NULL;
 }
 
-static carat_status compute(const carat_frame *call, carat_norm_dtypes dtypes, const shape *s, const gradients *of)
+static carat_status compute(const carat_frame *call, carat_norm_dtypes dtypes, const carat_norm_shape *s, const gradients *of)
 {
     const bool params = of->wanted[1] || of->wanted[2];
     norm_args a = {
@@ -126,7 +120,7 @@ static carat_status compute(const carat_frame *call, carat_norm_dtypes dtypes, c
 }
 
 // Rows of fewer elements than a vector has are no work for vectors, but those of halves ATen converts one by one.
-static bool is_better_short(const shape *s, carat_dtype dtype)
+static bool is_better_short(const carat_norm_shape *s, carat_dtype dtype)
 {
     enum { SHORT = 16, MANY = 512 };
     return s->size < SHORT && s->rows >= MANY && !carat_dtype_in(dtype, CARAT_HALVES);
@@ -139,12 +133,12 @@ carat_status carat_norm_run_layer_backward(carat_frame *call)
                                       carat_tensor_arg(call, 4), carat_tensor_arg(call, 5) };
     const carat_tensor *x = inputs[1], *weight = inputs[4], *bias = carat_tensor_arg(call, 6);
     carat_norm_dtypes dtypes;
-    shape s;
+    carat_norm_shape s;
     gradients to = { .wanted = { false } };
     CARAT_TRY(carat_norm_settle(x, weight, bias, &dtypes));
-    CARAT_TRY(shape_call(call, x, 2, &s));
-    CARAT_TRY(check_params(x, (int)call->args[2].ints.count, weight, bias));
+    CARAT_TRY(carat_norm_shape_call(call, x, 2, weight, bias, &s));
     if (!s.rows) return carat_step_aside("no rows");
+    if (carat_has_lanes(call)) return carat_norm_run_layer_backward_lanes(call, &s);
     if (is_better_short(&s, dtypes.x)) return carat_step_aside("many short rows");
     if (!inputs[0] || carat_dtype_of(inputs[0]) != dtypes.x || !carat_same_shape(inputs[0], x)) return carat_step_aside("gradient of another kind");
     for (int i = 2; i < 4; ++i)

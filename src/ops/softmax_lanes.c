@@ -20,22 +20,27 @@ static carat_key make_key(int index, carat_dtype in, carat_dtype out, carat_lane
     key.params[0] = shape.lanes;
     key.params[1] = shape.keep;
     key.params[2] = shape.vec;
+    key.params[3] = shape.part;
     return key;
 }
 
 void carat_softmax_describe_lanes(const carat_key *key, const carat_softmax_row *row, carat_defines *defines)
 {
+    enum { RESIDENT = 1024 }; // 64 registers a lane: 32 for what is held
+    const carat_lanes shape = { key->params[0], key->params[1], key->params[2], key->params[3] };
     carat_define(defines, "T", "%s", carat_dtype_name((carat_dtype)key->dtypes[KEY_IN]));
     carat_define(defines, "O", "%s", carat_dtype_name((carat_dtype)key->dtypes[KEY_OUT]));
     carat_define(defines, "LOG", "%d", row->log);
     carat_define(defines, "PART", "%s", row->backward ? "backward" : "forward");
-    carat_lanes_define((carat_lanes){ key->params[0], key->params[1], key->params[2] }, defines);
+    carat_lanes_define(shape, defines);
+    carat_lanes_define_resident(shape, RESIDENT, defines);
 }
 
-// Elements that a lane's registers hold of each input: half as many of two, half as many of twice the size.
-static int held_by_lane(const carat_softmax_row *row, carat_dtype in)
+// Elements that a lane's registers hold of each input: half as many of two. A register holds two halves of a vector.
+static int held_by_lane(const carat_softmax_row *row, carat_dtype in, bool aligned)
 {
-    return (in == CARAT_f64 ? 16 : 32) / (row->backward ? 2 : 1);
+    const int bytes = (int)carat_dtype_size(in);
+    return 128 / (aligned || bytes > 4 ? bytes : 4) / (row->backward ? 2 : 1);
 }
 
 // One call: dtypes, and its tensors as rows.
@@ -109,13 +114,13 @@ carat_status carat_softmax_run_lanes(carat_frame *call, int index, const carat_s
     if (!carat_lanes_rows(p.x, p.x->ndim ? p.dim : 0, &rows, &cols, &stride) && !empty) return carat_step_aside("strided operand");
     const size_t in_bytes = carat_dtype_size(p.in), out_bytes = carat_dtype_size(p.out), bytes = in_bytes > out_bytes ? in_bytes : out_bytes;
     const bool aligned = is_aligned(call, &p, cols, stride, bytes);
-    if (!empty && !carat_lanes_choose(call->backend->target(call->device), cols, bytes, aligned, held_by_lane(row, p.in), &shape))
+    if (!empty && !carat_lanes_choose(call->backend->target(call->device), cols, bytes, aligned, held_by_lane(row, p.in, aligned), &shape))
         return carat_step_aside("long rows");
     CARAT_TRY(carat_output_make(call, 0, p.out, p.x->ndim, p.x->shape, NULL, &out));
     if (empty) return CARAT_OK;
     const carat_key key = make_key(index, p.in, p.out, shape);
     const softmax_lanes_args a = { .x = carat_data(p.x), .grad = p.grad ? carat_data(p.grad) : NULL, .out = carat_data(&out.view),
-                                   .cols = cols, .x_row = stride };
+                                   .rows = rows, .cols = cols, .ahead = carat_lanes_ahead(cols * (int64_t)in_bytes * (p.grad ? 2 : 1)), .x_row = stride };
     return carat_run_kernel(call, &key, &a, sizeof a, rows, 1);
 }
 
@@ -127,7 +132,7 @@ void carat_softmax_enumerate_lanes(const carat_target *target, int index, const 
         for (int64_t cols = 16; carat_is_float(in) && cols <= INT64_C(1) << 18; cols *= 4)
             for (int aligned = 0; aligned < 2; ++aligned) {
                 carat_lanes shape;
-                if (!carat_lanes_choose(target, cols, carat_dtype_size(in), aligned, held_by_lane(row, in), &shape)) continue;
+                if (!carat_lanes_choose(target, cols, carat_dtype_size(in), aligned, held_by_lane(row, in, aligned), &shape)) continue;
                 const carat_key key = make_key(index, in, in, shape);
                 emit(arg, &key);
             }

@@ -87,28 +87,36 @@ def cases():
         yield f"add odd 8191x8191 {name}", 3 * 8191 * 8191 * size, lambda d=dtype: (lambda x=randn(8191, 8192, dtype=d)[:, 1:], y=randn(8191, 8191, dtype=d): x + y)
     yield "add bf16 + f32 64M", 10 * n, lambda: (lambda x=randn(n, dtype=bf16), y=randn(n): x + y)
     yield "add_ 64M f32", 12 * n, lambda: (lambda x=randn(n), y=randn(n): x.add_(y))
-    if carat_has("_softmax"):
-        for dtype in (f32, bf16):
-            size, name = torch.empty(0, dtype=dtype).element_size(), str(dtype)[6:]
-            for cols in (256, 1024, 4096, 8192, 32768, 65536, 262144):
-                yield (f"softmax {n // cols}x{cols} {name}", 2 * n * size,
-                       lambda d=dtype, c=cols: (lambda x=randn(n // c, c, dtype=d): torch.softmax(x, -1)))
-            yield f"log_softmax 16384x4096 {name}", 2 * n * size, lambda d=dtype: (lambda x=randn(n // 4096, 4096, dtype=d): torch.log_softmax(x, -1))
-            yield (f"softmax backward 16384x4096 {name}", 3 * n * size, lambda d=dtype: (lambda g=randn(n // 4096, 4096, dtype=d), y=randn(n // 4096, 4096, dtype=d).softmax(-1):
-                   torch._softmax_backward_data(g, y, -1, d)))
+    yield from row_cases()
 
 
-    if carat_has("native_layer_norm"):
-        for dtype in (f32, bf16):
-            size, name = torch.empty(0, dtype=dtype).element_size(), str(dtype)[6:]
-            for cols in (1024, 4096, 16384):
-                yield (f"layer_norm {n // cols}x{cols} {name}", 2 * n * size,
-                       lambda d=dtype, c=cols: (lambda x=randn(n // c, c, dtype=d), w=randn(c, dtype=d), b=randn(c, dtype=d):
-                       torch.nn.functional.layer_norm(x, (c,), w, b)))
-
-
-def carat_has(name):
-    return any(op.overload == name and "cuda" in op.backends for op in carat.ops())
+def row_cases():
+    """Softmax, norms and losses: rows of many lengths in 64M elements."""
+    n, aten = 1 << 26, torch.ops.aten
+    for dtype in (torch.float32, torch.bfloat16):
+        size, name = torch.empty(0, dtype=dtype).element_size(), str(dtype)[6:]
+        moment = dict(dtype=torch.float32)
+        rows = lambda c, d=dtype: randn(n // c, c, dtype=d)
+        each = lambda c: randn(n // c, 1, **moment)
+        for cols in (256, 1024, 4096, 8192, 16384, 32768, 65536, 131072, 262144):
+            shape = f"{n // cols}x{cols} {name}"
+            yield f"softmax {shape}", 2 * n * size, lambda c=cols, rows=rows: (lambda x=rows(c): torch.softmax(x, -1))
+            yield f"layer_norm {shape}", 2 * n * size, lambda c=cols, rows=rows, d=dtype: (lambda x=rows(c), w=randn(c, dtype=d), b=randn(c, dtype=d):
+                                                                                        aten.native_layer_norm(x, [c], w, b, 1e-5))
+            yield f"rms_norm {shape}", 2 * n * size, lambda c=cols, rows=rows, d=dtype: (lambda x=rows(c), w=randn(c, dtype=d): aten._fused_rms_norm(x, [c], w, 1e-5))
+            yield f"softmax backward {shape}", 3 * n * size, lambda c=cols, rows=rows, d=dtype: (lambda g=rows(c), y=rows(c).softmax(-1): aten._softmax_backward_data(g, y, -1, d))
+            yield f"layer_norm backward {shape}", 3 * n * size, lambda c=cols, rows=rows, d=dtype, each=each: (
+                lambda g=rows(c), x=rows(c), m=each(c), r=each(c), w=randn(c, dtype=d): aten.native_layer_norm_backward(g, x, [c], m, r, w, w, [True] * 3))
+            yield f"rms_norm backward {shape}", 3 * n * size, lambda c=cols, rows=rows, d=dtype, each=each: (
+                lambda g=rows(c), x=rows(c), r=each(c), w=randn(c, dtype=d): aten._fused_rms_norm_backward(g, x, [c], r, w, [True, True]))
+        yield f"log_softmax 16384x4096 {name}", 2 * n * size, lambda rows=rows: (lambda x=rows(4096): torch.log_softmax(x, -1))
+        yield f"log_softmax backward 16384x4096 {name}", 3 * n * size, lambda rows=rows, d=dtype: (lambda g=rows(4096), y=rows(4096): aten._log_softmax_backward_data(g, y, -1, d))
+        for batch, classes in ((1024, 65536), (8192, 8192), (1 << 20, 64)):
+            shape = f"{batch}x{classes} {name}"
+            labels = lambda b=batch, c=classes: torch.randint(0, c, (b,), device="cuda")
+            yield f"nll {shape}", batch * (8 + 32), lambda c=classes, rows=rows, labels=labels: (lambda x=rows(c), t=labels(): aten.nll_loss_forward(x, t, None, 1, -100))
+            yield f"nll backward {shape}", n * size, lambda c=classes, rows=rows, labels=labels, d=dtype: (
+                lambda x=rows(c), t=labels(), g=randn(1, dtype=d)[0], w=randn(1, dtype=d)[0]: aten.nll_loss_backward(g, x, t, None, 1, -100, w))
 
 
 def host_cases():
@@ -120,9 +128,13 @@ def host_cases():
     yield "add_", lambda: x.add_(y, alpha=0.0)
     yield "add out", lambda: torch.add(x, y, out=out)
     yield "gelu", lambda: torch.nn.functional.gelu(x)
-    if carat_has("_softmax"):
-        z = randn(8, 8)
-        yield "softmax", lambda: torch.softmax(z, -1)
+    z, w, t = randn(8, 8), randn(8), torch.randint(0, 8, (8,), device="cuda")
+    _, mean, rstd = torch.native_layer_norm(z, [8], w, w, 1e-5)
+    yield "softmax", lambda: torch.softmax(z, -1)
+    yield "layer_norm", lambda: torch.native_layer_norm(z, [8], w, w, 1e-5)
+    yield "layer_norm backward", lambda: torch.ops.aten.native_layer_norm_backward(z, z, [8], mean, rstd, w, w, [True] * 3)
+    yield "rms_norm", lambda: torch.ops.aten._fused_rms_norm(z, [8], w, 1e-5)
+    yield "nll", lambda: torch.ops.aten.nll_loss_forward(z, t, None, 1, -100)
 
 
 def main():
