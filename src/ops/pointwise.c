@@ -16,6 +16,7 @@ static const carat_pointwise_row rows[CARAT_POINTWISE_COUNT] = {
 #define OPMATH .opmath = true
 #define RAW .raw = true
 #define EXACT .exact = true
+#define BITS(id) .bits = CARAT_POINTWISE_##id
 #define NEAR(condition, cheaper) .near = #condition, .near_body = #cheaper
 #define LENGTHY .lengthy = true
 #define SLOWER(dtypes, when) .slower = dtypes, .slower_when = when

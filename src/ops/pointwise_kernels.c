@@ -39,6 +39,7 @@ carat_key carat_pointwise_key(const carat_pointwise *launch, carat_dtype out)
         const carat_dtype raw = raw_dtype(out);
         return make_key(launch->row, raw, raw, raw, 0);
     }
+    if (row->bits && carat_dtype_in(out, CARAT_HALVES)) return make_key(row->bits, CARAT_i16, CARAT_i16, CARAT_i16, 0);
     carat_dtype in = launch->compute;
     unsigned in_compute = 0, all = 0;
     for (int j = 0; j < row->inputs; ++j) {
@@ -68,7 +69,7 @@ static int block_elements(const carat_pointwise_row *row, const carat_key *key)
         const size_t size = carat_pointwise_is_mask(row, j) ? 1 : carat_dtype_size((carat_dtype)key->dtypes[KEY_IN]);
         if (size < smallest) smallest = size;
     }
-    return row->near || row->lengthy || smallest == 1 ? 64 : 32;
+    return row->near || row->lengthy || smallest <= 2 ? 64 : 32;
 }
 
 // The scalars' names.
@@ -147,7 +148,7 @@ static void emit_row(const emitter *to, carat_pointwise_id id)
         return;
     }
     for (carat_dtype in = 0; in < CARAT_DTYPE_COUNT; ++in) {
-        if (!carat_dtype_in(in, row->base.dtypes)) continue;
+        if (!carat_dtype_in(in, row->base.dtypes) || (row->bits && carat_dtype_in(in, CARAT_HALVES))) continue;
         const carat_dtype compute = carat_compute_dtype(in);
         carat_dtype out = row->rule == TEST ? CARAT_b8 : in;
         if (row->rule == FLOAT && carat_is_integral(in)) continue; // converted before
