@@ -123,6 +123,8 @@ carat_status carat_pointwise_launch(const carat_frame *call, const carat_pointwi
     choose_groups(&a);
     int64_t groups = a.groups_across * a.groups_down;
     for (int d = 2; d < POINTWISE_RANK; ++d) groups *= a.size[d];
-    const carat_key key = carat_pointwise_key(launch, carat_dtype_of(launch->out));
-    return carat_run_kernel(call, &key, &a, sizeof a, groups, at_least_one(THREAD_ELEMENTS / (a.group_rows * a.group_cols)));
+    const int64_t grain = at_least_one(THREAD_ELEMENTS / (a.group_rows * a.group_cols));
+    carat_kernel kernel = launch->kernel;
+    if (!kernel.handle) CARAT_TRY(carat_pointwise_find_kernel(call, launch, carat_dtype_of(launch->out), &kernel));
+    return call->backend->launch(call->context, call->device, kernel, &a, sizeof a, groups, grain);
 }

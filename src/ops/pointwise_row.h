@@ -68,10 +68,9 @@ static inline bool carat_pointwise_is_mask(const carat_pointwise_row *row, int j
     return row->kinds && row->kinds[j] == 'b';
 }
 
-// Whether a kernel for the launch's dtypes exists; `out` is the output's dtype (the view may not be made yet).
-carat_status carat_pointwise_check(const carat_frame *call, const carat_pointwise *launch, carat_dtype out);
-// The key of a launch's kernel.
-carat_key carat_pointwise_key(const carat_pointwise *launch, carat_dtype out);
+// Finds the kernel for the launch's dtypes and keeps it; `out` is the output's dtype (the view may not be made yet).
+carat_status carat_pointwise_check(const carat_frame *call, carat_pointwise *launch, carat_dtype out);
+carat_status carat_pointwise_find_kernel(const carat_frame *call, const carat_pointwise *launch, carat_dtype out, carat_kernel *kernel);
 
 // The same for groups of many lanes (pointwise_lanes.c).
 carat_status carat_pointwise_launch_lanes(const carat_frame *call, const carat_pointwise *launch);
