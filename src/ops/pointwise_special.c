@@ -211,7 +211,9 @@ carat_status carat_pointwise_gelu_backward(carat_frame *call)
 
 carat_status carat_pointwise_elu_backward(carat_frame *call)
 {
-    return carat_pointwise_run_row(call, carat_int_arg(call, 4, 0) ? CARAT_POINTWISE_elu_backward_of_result : CARAT_POINTWISE_elu_backward);
+    if (!carat_int_arg(call, 4, 0)) return own_row(call);
+    if (carat_float_arg(call, 1, 1) < 0) return carat_step_aside("result of a negative alpha"); // an error in ATen
+    return carat_pointwise_run_row(call, CARAT_POINTWISE_elu_backward_of_result);
 }
 
 // An elu whose input is scaled by 1 / alpha, as in ATen.
