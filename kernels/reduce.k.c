@@ -19,8 +19,12 @@
 
 #if FLOATING
 #define UNORDERED(v) ((v) != (v)) // NaN
+#define LARGER(v, w) k_maximum(v, w)
+#define SMALLER(v, w) k_minimum(v, w)
 #else
 #define UNORDERED(v) 0
+#define LARGER(v, w) ((v) > (w) ? (v) : (w))
+#define SMALLER(v, w) ((v) < (w) ? (v) : (w))
 #endif
 
 WORD T_ACC LOCAL_NAME(map)(T_IN element, T_ACC p)
@@ -155,4 +159,6 @@ KERNEL(reduce_args, a)
     }
     LOCAL_NAME(emit)(a, &w, total);
 }
+#undef SMALLER
+#undef LARGER
 #undef UNORDERED

@@ -15,6 +15,8 @@
 #define BITWISE(id, ...)                                                                                                   \
     POINTWISE(bitwise_##id, "bitwise_" #id ".Tensor bitwise_" #id "_.Tensor bitwise_" #id ".Tensor_out bitwise_" #id       \
               ".Scalar bitwise_" #id "_.Scalar bitwise_" #id ".Scalar_out bitwise_" #id ".Scalar_Tensor", 2, SAME, __VA_ARGS__)
+// What another row does, on the bits of halves.
+#define BITS_OF_HALVES(id, ...) POINTWISE(bits_of_##id, "", 1, SAME, CARAT_BIT(i16), __VA_ARGS__)
 #define SHIFT(id, ...)                                                                                                     \
     POINTWISE(bitwise_##id##_shift, "bitwise_" #id "_shift.Tensor bitwise_" #id "_shift_.Tensor bitwise_" #id              \
               "_shift.Tensor_out bitwise_" #id "_shift.Tensor_Scalar bitwise_" #id "_shift_.Tensor_Scalar", 2, SAME, __VA_ARGS__)

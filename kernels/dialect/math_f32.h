@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // f32 maths, included by math.h. Most functions stay in f32; those whose result loses too much there (sin, cos, tan,
-// erfc, pow, asinh, acosh, atanh, hypot, fmod) compute in f64, which halves the vector width but needs no tricks.
+// erfc, pow, asinh, acosh, hypot, fmod) compute in f64, which halves the vector width but needs no tricks.
 
 // ---- rounding ------------------------------------------------------------------------------------------------------
 
@@ -612,11 +612,21 @@ WORD f32 k_acosh_f32(f32 x)
     return x < 1 ? MATH_NAN_F32 : x < MATH_INF_F32 ? y : x;
 }
 
+// |x| < 0.5: odd polynomial. Beyond: log(1 + 2|x| / (1 - |x|)) / 2, whose difference is exact, by log1p's steps.
 WORD f32 k_atanh_f32(f32 x)
 {
-    const f64 a = k_abs_f32(x);
-    const f32 y = (f32)(0.5 * log1p_mid((a + a) / (1 - a))), b = k_abs_f32(x);
-    return b < 1 ? k_copysign_f32(y, x) : b == 1 ? k_copysign_f32(MATH_INF_F32, x) : MATH_NAN_F32;
+    const f32 a = k_abs_f32(x), z = x * x, q = (a + a) / (1 - a);
+    f32 p = 0x1.6939dap-3f;
+    p = p * z + 0x1.a6bc36p-5f;
+    p = p * z + 0x1.e40002p-4f;
+    p = p * z + 0x1.234d98p-3f;
+    p = p * z + 0x1.99a676p-3f;
+    p = p * z + 0x1.555540p-2f;
+    const u32 bits = f32_to_bits(1 + q) - 0x3f3504f3u;
+    const i32 n = (i32)bits >> 23;
+    const f32 s = pow2_f32(-n), far = 0.5f * log_join_f32((f32)n, q * s + (s - 1));
+    const f32 y = k_copysign_f32(a < 0.5f ? p * (z * a) + a : far, x);
+    return a < 1 ? y : a == 1 ? k_copysign_f32(MATH_INF_F32, x) : MATH_NAN_F32;
 }
 
 // |x| < 1: odd polynomial. Beyond: 1 - exp(P(|x|)), P near log(erfc); the result damps the exponential's error.

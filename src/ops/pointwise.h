@@ -23,6 +23,7 @@ typedef struct carat_pointwise {
     const carat_tensor *out;
     const carat_tensor *in[CARAT_POINTWISE_INPUTS];
     carat_scalar scalar[CARAT_POINTWISE_SCALARS];
+    carat_kernel kernel;              // as carat_pointwise_check found it, if the launch was checked
 } carat_pointwise;
 
 // Runs a row. out and inputs may be the same view; otherwise they must not overlap. Steps aside where no kernel exists.

@@ -32,13 +32,14 @@ static carat_dtype raw_dtype(carat_dtype dtype)
     }
 }
 
-carat_key carat_pointwise_key(const carat_pointwise *launch, carat_dtype out)
+static carat_key key_of(const carat_pointwise *launch, carat_dtype out)
 {
     const carat_pointwise_row *row = carat_pointwise_row_at((int)launch->row);
     if (row->raw && (launch->row != CARAT_POINTWISE_copy || carat_dtype_of(launch->in[0]) == out)) {
         const carat_dtype raw = raw_dtype(out);
         return make_key(launch->row, raw, raw, raw, 0);
     }
+    if (row->bits && carat_dtype_in(out, CARAT_HALVES)) return make_key(row->bits, CARAT_i16, CARAT_i16, CARAT_i16, 0);
     carat_dtype in = launch->compute;
     unsigned in_compute = 0, all = 0;
     for (int j = 0; j < row->inputs; ++j) {
@@ -51,12 +52,16 @@ carat_key carat_pointwise_key(const carat_pointwise *launch, carat_dtype out)
     return make_key(launch->row, out, in, launch->compute, in_compute == all ? 0 : in_compute);
 }
 
-carat_status carat_pointwise_check(const carat_frame *call, const carat_pointwise *launch, carat_dtype out)
+carat_status carat_pointwise_find_kernel(const carat_frame *call, const carat_pointwise *launch, carat_dtype out, carat_kernel *kernel)
+{
+    const carat_key key = key_of(launch, out);
+    return carat_kernel_get(call->backend, call->device, &key, kernel);
+}
+
+carat_status carat_pointwise_check(const carat_frame *call, carat_pointwise *launch, carat_dtype out)
 {
     if (carat_has_lanes(call)) return CARAT_OK; // layouts have kernels of their own there: the launch finds out
-    const carat_key key = carat_pointwise_key(launch, out);
-    carat_kernel kernel;
-    return carat_kernel_get(call->backend, call->device, &key, &kernel);
+    return carat_pointwise_find_kernel(call, launch, out, &launch->kernel);
 }
 
 // Elements of a block: bytes fill 64 of them, and clang unrolls fewer than 32 elements before it looks for SIMD. The near
@@ -68,7 +73,7 @@ static int block_elements(const carat_pointwise_row *row, const carat_key *key)
         const size_t size = carat_pointwise_is_mask(row, j) ? 1 : carat_dtype_size((carat_dtype)key->dtypes[KEY_IN]);
         if (size < smallest) smallest = size;
     }
-    return row->near || row->lengthy || smallest == 1 ? 64 : 32;
+    return row->near || row->lengthy || smallest <= 2 ? 64 : 32;
 }
 
 // The scalars' names.
@@ -147,12 +152,13 @@ static void emit_row(const emitter *to, carat_pointwise_id id)
         return;
     }
     for (carat_dtype in = 0; in < CARAT_DTYPE_COUNT; ++in) {
-        if (!carat_dtype_in(in, row->base.dtypes)) continue;
+        if (!carat_dtype_in(in, row->base.dtypes) || (row->bits && carat_dtype_in(in, CARAT_HALVES))) continue;
         const carat_dtype compute = carat_compute_dtype(in);
         carat_dtype out = row->rule == TEST ? CARAT_b8 : in;
         if (row->rule == FLOAT && carat_is_integral(in)) continue; // converted before
         if (row->rule == POLAR) out = in == CARAT_f64 ? CARAT_c128 : CARAT_c64;
         emit(to, make_key(id, out, row->inputs ? in : compute, compute, 0));
+        if (row->rule == TEST && in != CARAT_b8) emit(to, make_key(id, in, in, compute, 0));
         if (!row->opmath || !carat_dtype_in(in, CARAT_HALVES)) continue;
         for (int j = 0; j < row->inputs; ++j)
             if (!carat_pointwise_is_mask(row, j)) emit(to, make_key(id, out, in, compute, 1u << j));

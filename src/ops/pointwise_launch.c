@@ -15,7 +15,7 @@ enum {
     GROUP_ELEMENTS = 16384,  // a group's work: large against its set-up, small against a thread's share
     THREAD_ELEMENTS = 32768, // below this a second thread costs more than it brings
     SHORT_ROW = 64,          // rows below this many columns are run together
-    TILE = 32,               // side of a transposed chunk: 32 f32 are two cache lines
+    TILE = 64,               // columns of a transposed chunk: the longest block that kernels take at a time
 };
 
 static int64_t at_least_one(int64_t n)
@@ -42,7 +42,7 @@ static void choose_chunks(pointwise_args *a, const carat_pointwise_space *s, boo
 {
     const int64_t cols = a->size[0], rows = a->size[1];
     bool any_staged = false;
-    a->flat = !transposed && rows > 1 && cols < SHORT_ROW;
+    a->flat = rows > 1 && cols < SHORT_ROW;
     for (int j = 0; j < s->operands; ++j) {
         pointwise_operand *o = &a->operand[j];
         const bool linear = o->stride[0] == 1 && (!a->flat || o->stride[1] == cols);
@@ -57,7 +57,8 @@ static void choose_chunks(pointwise_args *a, const carat_pointwise_space *s, boo
         a->chunk_rows = at_least_one(buffer / cols);
     } else if (transposed) {
         a->chunk_cols = smaller(TILE, buffer / 8);
-        a->chunk_rows = smaller(2 * TILE, buffer / a->chunk_cols);
+        a->chunk_rows = smaller(buffer / a->chunk_cols, rows); // 64 bytes of a transposed column, or more
+        a->chunk_cols *= buffer / (a->chunk_rows * a->chunk_cols);
     } else {
         a->chunk_cols = any_staged ? buffer : at_least_one(cols);
         a->chunk_rows = 1;
@@ -123,6 +124,8 @@ carat_status carat_pointwise_launch(const carat_frame *call, const carat_pointwi
     choose_groups(&a);
     int64_t groups = a.groups_across * a.groups_down;
     for (int d = 2; d < POINTWISE_RANK; ++d) groups *= a.size[d];
-    const carat_key key = carat_pointwise_key(launch, carat_dtype_of(launch->out));
-    return carat_run_kernel(call, &key, &a, sizeof a, groups, at_least_one(THREAD_ELEMENTS / (a.group_rows * a.group_cols)));
+    const int64_t grain = at_least_one(THREAD_ELEMENTS / (a.group_rows * a.group_cols));
+    carat_kernel kernel = launch->kernel;
+    if (!kernel.handle) CARAT_TRY(carat_pointwise_find_kernel(call, launch, carat_dtype_of(launch->out), &kernel));
+    return call->backend->launch(call->context, call->device, kernel, &a, sizeof a, groups, grain);
 }

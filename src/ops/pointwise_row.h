@@ -26,6 +26,7 @@ typedef struct carat_pointwise_row {
     bool raw;                 // only moves elements: kernels are shared by all dtypes of a size
     bool opmath;              // numbers beside halves come in the arithmetic type; else they are rounded to the halves' dtype
     bool exact;               // halves of which all operands are give results that halves hold exactly
+    uint16_t bits;            // the row on 16-bit integers that does the same to the bits of halves, or 0
     bool lengthy;             // a long chain of operations
     uint32_t slower;          // dtypes of inputs of which ATen is faster on CPUs,
     uint8_t slower_when;      // and when
@@ -43,7 +44,6 @@ bool carat_pointwise_number(const carat_arg *arg, carat_scalar *number);
 
 // Special rows (pointwise_special.c).
 carat_status carat_pointwise_masked_fill(carat_frame *call);
-carat_status carat_pointwise_sign(carat_frame *call);
 carat_status carat_pointwise_div_mode(carat_frame *call);
 carat_status carat_pointwise_divide_ints(carat_frame *call);
 carat_status carat_pointwise_no_bool(carat_frame *call);
@@ -68,10 +68,9 @@ static inline bool carat_pointwise_is_mask(const carat_pointwise_row *row, int j
     return row->kinds && row->kinds[j] == 'b';
 }
 
-// Whether a kernel for the launch's dtypes exists; `out` is the output's dtype (the view may not be made yet).
-carat_status carat_pointwise_check(const carat_frame *call, const carat_pointwise *launch, carat_dtype out);
-// The key of a launch's kernel.
-carat_key carat_pointwise_key(const carat_pointwise *launch, carat_dtype out);
+// Finds the kernel for the launch's dtypes and keeps it; `out` is the output's dtype (the view may not be made yet).
+carat_status carat_pointwise_check(const carat_frame *call, carat_pointwise *launch, carat_dtype out);
+carat_status carat_pointwise_find_kernel(const carat_frame *call, const carat_pointwise *launch, carat_dtype out, carat_kernel *kernel);
 
 // The same for groups of many lanes (pointwise_lanes.c).
 carat_status carat_pointwise_launch_lanes(const carat_frame *call, const carat_pointwise *launch);

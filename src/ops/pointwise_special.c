@@ -43,18 +43,6 @@ carat_status carat_pointwise_masked_fill(carat_frame *call)
     return own_row(call);
 }
 
-// A bf16's sign alone changes, in ATen in registers; ours take the way through f32 in L1, which with 512-bit vectors shows where
-// no new memory hides it.
-carat_status carat_pointwise_sign(carat_frame *call)
-{
-    enum { FEW = 4096 };
-    const carat_tensor *self = carat_tensor_arg(call, 0);
-    const bool shows = self && call->op->in_place && carat_dtype_of(self) == CARAT_bf16 && carat_numel(self) > FEW;
-    const carat_target *target = call->backend->target(call->device);
-    if (shows && target->vector_registers && target->vector_bytes >= 64) return carat_step_aside("sign of bf16 in place");
-    return own_row(call);
-}
-
 // Integer division by zero is an error in ATen. A number can be seen not to be zero, a tensor can't.
 static carat_status refuse_zero_divisor(const carat_frame *call)
 {
@@ -223,7 +211,9 @@ carat_status carat_pointwise_gelu_backward(carat_frame *call)
 
 carat_status carat_pointwise_elu_backward(carat_frame *call)
 {
-    return carat_pointwise_run_row(call, carat_int_arg(call, 4, 0) ? CARAT_POINTWISE_elu_backward_of_result : CARAT_POINTWISE_elu_backward);
+    if (!carat_int_arg(call, 4, 0)) return own_row(call);
+    if (carat_float_arg(call, 1, 1) < 0) return carat_step_aside("result of a negative alpha"); // an error in ATen
+    return carat_pointwise_run_row(call, CARAT_POINTWISE_elu_backward_of_result);
 }
 
 // An elu whose input is scaled by 1 / alpha, as in ATen.

@@ -29,7 +29,6 @@ typedef struct request {
     carat_dtype in, out; // what the kernel reads (the input's dtype, or that of a converted copy) and writes
     double p;
     int index;           // of the result
-    bool paired;         // one of two extremes: of these ATen has no such kernel
 } request;
 
 static carat_dtype dtype_arg(const carat_frame *call, int i)
@@ -123,19 +122,6 @@ static bool is_product_of_rows(const request *r)
     return false;
 }
 
-// Extremes of f32 and f64, where ATen's hand-made kernel is faster: of columns, and of more than fits the first cache.
-static bool is_slower(const request *r)
-{
-    if (is_product_of_rows(r)) return true;
-    const carat_tensor *in = r->space.in;
-    const bool extreme = r->row == CARAT_REDUCE_amax || r->row == CARAT_REDUCE_amin;
-    if (!extreme || r->paired || (r->in != CARAT_f32 && r->in != CARAT_f64)) return false;
-    if (carat_numel(in) > 4096) return true;
-    for (int d = 0; d < in->ndim; ++d)
-        if (in->strides[d] == 1 && in->shape[d] > 1) return !(r->space.dims >> d & 1);
-    return false;
-}
-
 static carat_status check(const carat_frame *call, const request *r)
 {
     const carat_key key = carat_reduce_key(r->row, r->in, r->out);
@@ -144,7 +130,7 @@ static carat_status check(const carat_frame *call, const request *r)
     const int ndim = carat_reduction_shape(&r->space, shape);
     if (carat_numel(r->space.in) == 0) return carat_step_aside("empty");
     if (r->space.in->ndim > REDUCE_RANK + 1) return carat_step_aside("rank");
-    if (is_slower(r)) return carat_step_aside("extremes or products of floats");
+    if (is_product_of_rows(r)) return carat_step_aside("products of rows of floats");
     CARAT_TRY(carat_output_check(call, r->index, r->out, ndim, shape));
     const carat_tensor *given = carat_output_given(call, r->index);
     if (given && carat_overlap_of(given, r->space.in) != CARAT_DISJOINT) return carat_step_aside("output overlaps the input");
@@ -194,6 +180,9 @@ static carat_status run_foreach(carat_frame *call)
     return CARAT_OK;
 }
 
+// More than this is read from memory twice by two launches, and once by ATen's kernel for extremes of all elements.
+enum { ONCE_BYTES = 1 << 20 };
+
 // (self, dim, keepdim), one dimension or all. Both results are checked before the first one is made.
 static carat_status run_pair(carat_frame *call, request *r)
 {
@@ -202,8 +191,7 @@ static carat_status run_pair(carat_frame *call, request *r)
     CARAT_TRY(carat_reduction_dims(call, 1, &r->space));
     CARAT_TRY(settle_dtypes(r, CARAT_DTYPE_NONE));
     const bool everything = carat_reduction_count(&r->space) == carat_numel(r->space.in);
-    if (everything && carat_numel(r->space.in) > 4096 && carat_dtype_size(r->in) >= 4) return carat_step_aside("extremes of all elements");
-    r->paired = true;
+    if (everything && (size_t)carat_numel(r->space.in) * carat_dtype_size(r->in) > ONCE_BYTES) return carat_step_aside("extremes of all elements");
     const carat_tensor *first = carat_output_given(call, 0), *second = carat_output_given(call, 1);
     if (first && second && carat_overlap_of(first, second) != CARAT_DISJOINT) return carat_step_aside("outputs overlap");
     for (int pass = 0; pass < 2; ++pass)

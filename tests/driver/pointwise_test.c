@@ -31,9 +31,18 @@ static const struct { const char *name; double *variable; } scalars[] = {
         const int64_t x = (int64_t)x_, y = (int64_t)y_;                             \
         return (double)(body);                                                      \
     }
+#undef BITS_OF_HALVES
+#define BITS_OF_HALVES(id, body)                                                    \
+    static double formula_bits_of_##id(double x_, double y, double z, double w)     \
+    {                                                                               \
+        const int64_t x = (int64_t)x_;                                              \
+        return (double)(int16_t)(body);                                             \
+    }
 #include "pointwise.def"
 #pragma GCC diagnostic pop
 #undef POINTWISE
+#undef BITS_OF_HALVES
+#define BITS_OF_HALVES(id, ...) POINTWISE(bits_of_##id, "", 1, SAME, CARAT_BIT(i16), __VA_ARGS__)
 #undef BITWISE
 #define BITWISE(id, ...) POINTWISE(bitwise_##id, "", 2, SAME, __VA_ARGS__)
 static double (*const formulas[])(double x, double y, double z, double w) = {

@@ -10,7 +10,7 @@ rounding, so that the rounding of a leading coefficient is made good by the othe
     remez.py erf        prints the fits whose name contains "erf"
 """
 import sys
-from mpmath import (mp, mpf, cos, sin, pi, exp, expm1, log, log1p, sqrt, asin, atan, sinh, tanh, erf, erfc, tan, matrix,
+from mpmath import (mp, mpf, cos, sin, pi, exp, expm1, log, log1p, sqrt, asin, atan, atanh, sinh, tanh, erf, erfc, tan, matrix,
                     lu_solve, frexp, nint, loggamma, digamma)
 
 mp.dps = 60
@@ -243,6 +243,7 @@ FITS = {
     "sinh_f32": lambda: (odd_fit(sinh, 1, 3, 24), 24),
     "sinh_f64": lambda: (odd_fit(sinh, 1, 6, 53), 53),
     "tanh_f32": lambda: (odd_fit(tanh, 0.55, 4, 24), 24),
+    "atanh_f32": lambda: (odd_fit(atanh, 0.5, 5, 24), 24),
     "erf_small_f32": lambda: (erf_small_fit(1, 6, 24), 24),
     "erf_large_f64": lambda: (erf_large_fit(1, 6, 20, 53), 53),
     "erf_large_f32": lambda: (erf_large_fit(1, 4, 6, 24), 24),
