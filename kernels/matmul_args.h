@@ -3,8 +3,7 @@
 #ifndef CARAT_KERNELS_MATMUL_ARGS_H
 #define CARAT_KERNELS_MATMUL_ARGS_H
 
-#ifndef MATMUL_PAD
-#define MATMUL_PAD 16  // ACC between rows of A in scratch: makes their distance an odd number of cache lines
+#ifndef MATMUL_CHUNK
 #define MATMUL_CHUNK 256 // depth of B's panels for a matrix unit, which stay in L1
 #define MATMUL_GROUP 128 // columns of B that are packed together there, whole cache lines of a row
 #define MATVEC_THIN 8  // rows of A that matvec takes at most
@@ -22,6 +21,8 @@ typedef struct matmul_args {
     i64 batch, m, n, k;
     i64 block_m, block_n, block_k; // rows and columns of C in a step; depth of a pass
     i64 workers;                   // groups of the launch, each with its share of the steps
+    i64 left_row;                  // distance of A's rows in scratch; 0: A is read where it lies
+    i64 right_in_place;            // 1: whole panels of B are read where they lie
     i64 packing;                   // 1: the launch only packs B for the one that follows
     void *packed;                  // packed B, or null: each step packs its own
     void *scratch;                 // worker w's: scratch_stride * w bytes into it

@@ -10,8 +10,11 @@ struct LOCAL_NAME(tile) {
     const PACKED *left, *right; // A's rows and B's panel
     ACC *sums;                  // MR x NR: the sums so far, and where they go
     i64 sums_step;              // to the next tile's; 0 in the only pass
-    T *direct;                  // where sums that need no finish go, or null
-    i64 direct_row;
+    i64 left_row, right_row;    // from one row of A, or of B's panel, to the next
+    const char *ahead;          // what to bring to the caches while the tile is multiplied
+    i64 ahead_step;             // from one k to the next
+    T *direct;                  // where results go straight from registers, or null
+    const T *input;             // what is added to those, or null
     i64 row, col, rows, cols, depth;
     int first, last;
 };

@@ -30,6 +30,7 @@ typedef struct carat_matmul_tile {
     int lanes, rows, vectors, depth;
     int row_step, depth_step; // of what blocks and passes should be multiples
     int packed_bytes;         // of an element of packed factors
+    int left_bytes;           // of a block of A, which stays in L2
 } carat_matmul_tile;
 carat_matmul_tile carat_matmul_tile_of(const carat_target *target, carat_dtype dtype);
 carat_dtype carat_matmul_sums(carat_dtype dtype); // the dtype of sums over products of a dtype

@@ -23,15 +23,18 @@ static bool takes_tiles(const carat_target *target, carat_dtype dtype)
     return target->half_tiles && dtype == CARAT_bf16;
 }
 
-// 6 x 2 vectors of sums fill 16 registers, 14 x 2 fill 32. A pass is so deep that a panel of B stays in L1.
+// 6 x 2 vectors of sums fill 16 registers, 9 x 3 fill 32. A pass is so deep that a panel of B stays in L1, or in L2 where
+// processors with wide vectors have much of it; so does a block of A.
 static carat_matmul_tile tile_of(const carat_target *target, carat_dtype dtype, carat_matmul_way way)
 {
-    const int size = (int)carat_dtype_size(carat_matmul_sums(dtype)), rows = target->vector_registers >= 32 ? 14 : 6;
+    const int size = (int)carat_dtype_size(carat_matmul_sums(dtype));
+    const bool many = target->vector_registers >= 32, wide = target->vector_bytes >= 64;
     if (way == CARAT_MATMUL_TILES)
         return (carat_matmul_tile){ .way = CARAT_MATMUL_TILES, .lanes = 16, .rows = 32, .vectors = 2, .depth = 2048,
-                                    .row_step = 32, .depth_step = 32, .packed_bytes = 2 };
-    return (carat_matmul_tile){ .way = CARAT_MATMUL_VECTORS, .lanes = target->vector_bytes / size, .rows = rows, .vectors = 2, .depth = 256,
-                                .row_step = 1, .depth_step = 8, .packed_bytes = size };
+                                    .row_step = 32, .depth_step = 32, .packed_bytes = 2, .left_bytes = 1024 * 1024 };
+    return (carat_matmul_tile){ .way = CARAT_MATMUL_VECTORS, .lanes = target->vector_bytes / size, .rows = many ? 9 : 6,
+                                .vectors = many ? 3 : 2, .depth = wide ? 512 : 256, .row_step = 1, .depth_step = 8,
+                                .packed_bytes = size, .left_bytes = (wide ? 512 : 256) * 1024 };
 }
 
 carat_matmul_tile carat_matmul_tile_of(const carat_target *target, carat_dtype dtype)
@@ -49,7 +52,6 @@ void carat_matmul_describe(const carat_key *key, const carat_target *target, car
     if (key->family == CARAT_FAMILY_matvec) return;
     carat_define(defines, "MR", "%d", tile.rows);
     carat_define(defines, "NV", "%d", tile.vectors);
-    carat_define(defines, "KC", "%d", tile.depth);
 }
 
 static void enumerate(const carat_target *target, carat_matmul_way way, void (*emit)(void *arg, const carat_key *key), void *arg)

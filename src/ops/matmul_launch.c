@@ -7,11 +7,13 @@
 #include <string.h>
 
 enum {
-    LEFT_BYTES = 256 * 1024,        // a block of A, for an L2 of 512 KiB
-    LEFT_ROWS = 1024,                // its rows at most, where k is small
-    TILES_LEFT_BYTES = 1024 * 1024,  // the same for processors with a matrix unit, whose L2 is 2 MiB
-    BLOCK_COLS = 512,                // columns of C in a step: A is packed once for each
-    TILES_COLS = 8192,               // the same where their sums don't wait for a further pass
+    LEFT_ROWS = 1024,                // rows of a block of A at most, where k is small
+    WAITING_COLS = 1024,             // columns of C in a step whose sums wait for a further pass
+    BLOCK_COLS = 8192,               // the same where they don't
+    LINE_BYTES = 64,
+    SAME_SET = 4096,                 // bytes between lines of the same set of L1
+    NEAR_ROWS = 512,                 // bytes between rows of B that needn't be packed
+    FEW_ROWS = 64,                   // rows of C for which B isn't packed
     PACKED_BYTES = 8 * 1024 * 1024,  // B packed for all threads, to stay in L3
     STREAMED_BYTES = 512 * 1024,     // B of this size is not worth packing for a few rows
     DOT_DEPTH = 256,                 // k from which dot products of a few rows pay
@@ -173,31 +175,51 @@ static void choose_blocks(matmul_args *a, const sizes *s, int64_t threads)
 {
     const int64_t passes = larger(1, parts(a->k, s->tile.depth)), step = s->tile.depth_step;
     a->block_k = larger(step, smaller(s->tile.depth, round_up(parts(a->k, passes), step)));
-    const bool tiles = s->tile.way == CARAT_MATMUL_TILES;
-    const int64_t left = tiles ? TILES_LEFT_BYTES : LEFT_BYTES, rows = smaller(LEFT_ROWS, left / s->tile.packed_bytes / a->block_k);
-    const int64_t cols = tiles && passes == 1 ? TILES_COLS : BLOCK_COLS;
-    a->block_m = round_up(parts(a->m, parts(a->m, rows)), s->tile.row_step);
+    const int64_t rows = smaller(LEFT_ROWS, s->tile.left_bytes / s->tile.packed_bytes / a->block_k);
+    const int64_t cols = passes == 1 ? BLOCK_COLS : WAITING_COLS;
+    const bool vectors = s->tile.way == CARAT_MATMUL_VECTORS;
+    const int64_t whole = vectors && a->m <= 2 * rows ? a->m : rows; // rather somewhat large than B packed by a launch of its own
+    const int64_t part = vectors ? s->tile.lanes : s->panel;        // shares as even as may be
+    a->block_m = round_up(parts(a->m, parts(a->m, whole)), s->tile.row_step);
     a->block_n = round_up(parts(a->n, parts(a->n, cols)), s->panel);
     for (;;) {
         const int64_t steps = a->batch * parts(a->m, a->block_m) * parts(a->n, a->block_n);
         if (steps % threads == 0 || steps >= 4 * threads) break;
         if (a->block_n > 4 * s->panel || (a->block_n > s->panel && a->block_n > a->block_m))
-            a->block_n = round_up(parts(a->block_n, 2), s->panel);
+            a->block_n = round_up(parts(smaller(a->block_n, a->n), 2), part);
         else if (a->block_m >= 2 * s->tile.rows)
             a->block_m = round_up(parts(a->block_m, 2), s->tile.row_step);
         else
             break;
     }
+    if (a->m > a->block_m) a->block_n = round_up(a->block_n, s->panel); // where panels packed for all begin
+}
+
+// Rows of a view so far apart that they share a set of L1.
+static bool is_scattered(int64_t row, const sizes *s)
+{
+    return row * s->element % SAME_SET == 0;
+}
+
+// What is read where it lies: A's rows, if they are dense and don't crowd a set of L1 for many panels; B's panels, if few
+// rows use them or they are nearly dense. Else how A's rows lie in scratch: an odd number of cache lines apart.
+static void place_factors(matmul_args *a, const sizes *s)
+{
+    if (s->tile.way == CARAT_MATMUL_TILES) return;
+    const int64_t line = LINE_BYTES / s->sum, few = is_scattered(a->b.row, s) ? FEW_ROWS : 2 * FEW_ROWS;
+    const bool plain = s->element == s->sum, left = a->a.col == 1 && (!is_scattered(a->a.row, s) || a->n <= 2 * s->panel);
+    a->left_row = plain && left ? 0 : round_up(a->block_k + line, 2 * line) - line;
+    a->right_in_place = plain && a->b.col == 1 && (a->block_m <= few || a->b.row * s->element <= NEAR_ROWS);
 }
 
 static int64_t scratch_bytes(const matmul_args *a, const sizes *s)
 {
     const bool tiles = s->tile.way == CARAT_MATMUL_TILES;
     const int64_t rows = round_up(a->block_m, s->tile.row_step), high = round_up(rows, s->tile.rows);
-    const int64_t left = tiles ? high * a->block_k : rows * (s->tile.depth + MATMUL_PAD);
-    const int64_t right = tiles ? MATMUL_CHUNK * MATMUL_GROUP : s->tile.depth * s->panel;
+    const int64_t left = tiles ? high * a->block_k : rows * a->left_row;
+    const int64_t right = tiles ? MATMUL_CHUNK * MATMUL_GROUP : a->block_k * s->panel;
     const int64_t one_pass = tiles ? high * smaller(MATMUL_GROUP, a->block_n) : s->tile.rows * s->panel;
-    const int64_t sums = a->block_k >= a->k ? one_pass : high * a->block_n;
+    const int64_t sums = a->block_k >= a->k ? one_pass : high * round_up(a->block_n, s->panel);
     return round_up((right + left) * s->tile.packed_bytes + sums * s->sum, 64);
 }
 
@@ -240,12 +262,13 @@ static carat_status run_blocked(const carat_frame *call, matmul_args *a, carat_d
     const int64_t worth = larger(1, a->batch * a->m * a->n * a->k / least);
     const int64_t threads = smaller(carat_thread_count(call), worth);
     choose_blocks(a, s, threads);
+    place_factors(a, s);
     a->workers = smaller(threads, a->batch * parts(a->m, a->block_m) * parts(a->n, a->block_n));
     a->scratch_stride = scratch_bytes(a, s);
     a->scratch = carat_alloc((size_t)(a->scratch_stride * a->workers));
     if (!a->scratch) return carat_fail(CARAT_OUT_OF_MEMORY, "no memory for %lld bytes", (long long)(a->scratch_stride * a->workers));
     const carat_key key = carat_matmul_key(dtype, s->tile.way);
-    const bool shared = a->m > a->block_m && a->k > 0 && s->tile.way == CARAT_MATMUL_VECTORS;
+    const bool shared = a->m > a->block_m && !a->right_in_place && a->k > 0 && s->tile.way == CARAT_MATMUL_VECTORS;
     const carat_status status = shared ? run_packed(call, &key, a, s) : carat_run_kernel(call, &key, a, sizeof *a, a->workers, 1);
     carat_free(a->scratch);
     return status;
