@@ -5,8 +5,6 @@
 
 #ifndef MATMUL_PAD
 #define MATMUL_PAD 16  // ACC between rows of A in scratch: makes their distance an odd number of cache lines
-#define MATMUL_CHUNK 256 // depth of B's panels for a matrix unit, which stay in L1
-#define MATMUL_GROUP 128 // columns of B that are packed together there, whole cache lines of a row
 #define MATVEC_THIN 8  // rows of A that matvec takes at most
 #define MATVEC_SPAN 2048 // rows x columns of C that matvec holds at once where rows of B are dense
 #endif
