@@ -102,7 +102,8 @@ static void LOCAL_NAME(run_few)(const attention_args *a, const struct LOCAL_NAME
     LOCAL_NAME(few_scores)(a, s, k, keys);
     for (i64 r = 0; r < s->rows; ++r) {
         ACC *const o = s->o + r * s->width;
-        LOCAL_NAME(soften_row)(a, s, r, s->score + r * STRIDE, key, keys, keys, s->factor + r);
+        const ACC top = LOCAL_NAME(mask_row)(a, s, r, s->score + r * STRIDE, key, keys);
+        LOCAL_NAME(soften_row)(a, s, r, s->score + r * STRIDE, key, keys, keys, top, s->factor + r);
         FOR_LANES(d, s->width) o[d] = key == s->key ? 0 : o[d] * s->factor[r];
     }
     LOCAL_NAME(few_values)(a, s, v, keys);

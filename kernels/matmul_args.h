@@ -3,9 +3,7 @@
 #ifndef CARAT_KERNELS_MATMUL_ARGS_H
 #define CARAT_KERNELS_MATMUL_ARGS_H
 
-#ifndef MATMUL_CHUNK
-#define MATMUL_CHUNK 256 // depth of B's panels for a matrix unit, which stay in L1
-#define MATMUL_GROUP 128 // columns of B that are packed together there, whole cache lines of a row
+#ifndef MATVEC_THIN
 #define MATVEC_THIN 8  // rows of A that matvec takes at most
 #define MATVEC_SPAN 2048 // rows x columns of C that matvec holds at once where rows of B are dense
 #endif

@@ -154,6 +154,12 @@ static inline bool carat_multiplies_natively(const carat_frame *call, carat_dtyp
     return call->backend->native_products && (call->backend->native_products(call->device) >> dtype & 1);
 }
 
+// Whether our own kernels have a matrix unit for products of a dtype on a target.
+static inline bool carat_has_tiles(const carat_target *target, carat_dtype dtype)
+{
+    return target->half_tiles && dtype == CARAT_bf16;
+}
+
 // Calls draw with the state of generator argument i (see carat_context.with_generator), under its lock.
 carat_status carat_with_generator(const carat_frame *call, int i, carat_status (*draw)(void *arg, uint32_t *words, int32_t *taken), void *arg);
 

@@ -19,18 +19,19 @@ carat_key carat_attention_key(carat_family_id family, carat_dtype dtype)
     return (carat_key){ .family = (uint8_t)family, .dtypes = { (uint8_t)dtype } };
 }
 
-// 6 x 2 vectors of sums fill 16 registers, 14 x 2 fill 32.
-enum { TILE_VECTORS = 2 };
-static int rows_of_tile(const carat_target *target)
+// 6 x 2 vectors of sums fill 16 registers, 14 x 2 fill 32; a matrix unit's tile of sums is 2 x 2 registers.
+enum { TILE_VECTORS = 2, UNIT_ROWS = 32 };
+static int rows_of_tile(const carat_key *key, const carat_target *target)
 {
+    if (key->family == CARAT_FAMILY_attention_tiles) return UNIT_ROWS;
     return target->vector_registers >= 32 ? 14 : 6;
 }
 
-carat_attention_tile carat_attention_tile_of(const carat_frame *call, carat_dtype dtype)
+carat_attention_tile carat_attention_tile_of(const carat_frame *call, const carat_key *key)
 {
     const carat_target *target = call->backend->target(call->device);
-    const int64_t sum = (int64_t)carat_dtype_size(carat_compute_dtype(dtype));
-    return (carat_attention_tile){ .rows = rows_of_tile(target), .cols = TILE_VECTORS * target->vector_bytes / sum, .sum = sum };
+    const int64_t sum = (int64_t)carat_dtype_size(carat_compute_dtype((carat_dtype)key->dtypes[0]));
+    return (carat_attention_tile){ .rows = rows_of_tile(key, target), .cols = TILE_VECTORS * target->vector_bytes / sum, .sum = sum };
 }
 
 static void describe(const carat_key *key, const carat_target *target, carat_defines *defines)
@@ -39,7 +40,7 @@ static void describe(const carat_key *key, const carat_target *target, carat_def
     carat_define(defines, "T", "%s", carat_dtype_name(dtype));
     carat_define(defines, "ACC", "%s", carat_dtype_name(sums));
     carat_define(defines, "VEC", "%d", target->vector_bytes / (int)carat_dtype_size(sums));
-    carat_define(defines, "MR", "%d", rows_of_tile(target));
+    carat_define(defines, "MR", "%d", rows_of_tile(key, target));
     carat_define(defines, "NV", "%d", TILE_VECTORS);
 }
 
@@ -55,6 +56,12 @@ static void enumerate(const carat_target *target, void (*emit)(void *arg, const 
 {
     (void)target;
     enumerate_of(CARAT_FAMILY_attention, emit, arg);
+}
+
+static void enumerate_tiles(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg)
+{
+    const carat_key key = carat_attention_key(CARAT_FAMILY_attention_tiles, CARAT_bf16);
+    if (carat_has_tiles(target, CARAT_bf16)) emit(arg, &key);
 }
 
 static void enumerate_backward(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg)
@@ -162,6 +169,14 @@ const carat_family carat_family_attention = {
     .row_count = sizeof rows / sizeof *rows,
     .describe = describe,
     .enumerate = enumerate,
+};
+
+// Kernels for matrix units; no operators of their own.
+const carat_family carat_family_attention_tiles = {
+    .name = "attention_tiles",
+    .source = "attention_tiles.k.c",
+    .describe = describe,
+    .enumerate = enumerate_tiles,
 };
 
 // Kernels of the backward pass; no operators of its own.

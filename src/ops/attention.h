@@ -13,7 +13,7 @@ typedef struct carat_attention_tile {
     int64_t rows, cols; // MR and NR
     int64_t sum;        // bytes of ACC
 } carat_attention_tile;
-carat_attention_tile carat_attention_tile_of(const carat_frame *call, carat_dtype dtype);
+carat_attention_tile carat_attention_tile_of(const carat_frame *call, const carat_key *key);
 
 // Query, key and value from argument `first` on: what the kernels take, else steps aside.
 carat_status carat_attention_settle(const carat_frame *call, int first, attention_args *a, carat_dtype *dtype);

@@ -38,7 +38,7 @@ static int64_t scratch_bytes(const attention_args *a, const carat_attention_tile
 
 static carat_status launch(const carat_frame *call, const carat_key *key, attention_args *a)
 {
-    const carat_attention_tile tile = carat_attention_tile_of(call, (carat_dtype)key->dtypes[0]);
+    const carat_attention_tile tile = carat_attention_tile_of(call, key);
     const int64_t rows = carat_attention_rows(a);
     choose_blocks(a, &tile);
     a->workers = smaller(carat_attention_threads(call, a), a->batch * a->key_heads * a->splits);

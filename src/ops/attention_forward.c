@@ -36,7 +36,6 @@ static void choose_blocks(attention_args *a, const carat_attention_tile *tile, i
     const int64_t chunk = smaller(CHUNK_ROWS, larger(ATTENTION_TILES * tile->rows, CHUNK_ELEMENTS / a->dim));
     const int64_t block = smaller(ATTENTION_DEPTH, BLOCK_ELEMENTS / a->dim);
     a->block_keys = round_up(smaller(block, parts(a->keys, parts(a->keys, block))), tile->cols);
-    a->few = rows <= FEW_ROWS && a->keys >= FEW_KEYS;
     a->splits = splits_of(a, rows);
     a->row_chunks = parts(rows, chunk);
     for (;;) {
@@ -55,13 +54,29 @@ static int64_t scratch_bytes(const attention_args *a, const carat_attention_tile
     return round_up((chunk * (stride + width) + keys + values + score_rows * (stride + 1) + 2 * chunk) * tile->sum, 64);
 }
 
+// The same for a matrix unit, whose operands are halves in whole tiles.
+static int64_t tiles_scratch_bytes(const attention_args *a, const carat_attention_tile *tile)
+{
+    const int64_t chunk = round_up(parts(a->group_heads * a->queries, a->row_chunks), tile->rows), width = round_up(a->dim, tile->cols);
+    const int64_t sums = chunk * (width + 2) + tile->rows * (ATTENTION_DEPTH + ATTENTION_PAD + 1);
+    const int64_t halves = (chunk + 2 * a->block_keys) * width + tile->rows * ATTENTION_DEPTH;
+    return round_up(sums * tile->sum + halves * tile->sum / 2, 64);
+}
+
 static carat_status launch(const carat_frame *call, const carat_key *key, attention_args *a)
 {
-    const carat_attention_tile tile = carat_attention_tile_of(call, (carat_dtype)key->dtypes[0]);
+    const carat_attention_tile tile = carat_attention_tile_of(call, key);
     const int64_t rows = carat_attention_rows(a);
     choose_blocks(a, &tile, carat_attention_threads(call, a));
-    a->scratch_stride = scratch_bytes(a, &tile);
+    a->scratch_stride = key->family == CARAT_FAMILY_attention_tiles ? tiles_scratch_bytes(a, &tile) : scratch_bytes(a, &tile);
     return carat_attention_launch(call, key, a, rows * (round_up(a->dim, tile.cols) + 2) * tile.sum);
+}
+
+// Few rows wait for memory, a matrix unit or not.
+static carat_family_id family_of(const carat_frame *call, const attention_args *a, carat_dtype dtype)
+{
+    const bool tiles = !a->few && carat_has_tiles(call->backend->target(call->device), dtype);
+    return tiles ? CARAT_FAMILY_attention_tiles : CARAT_FAMILY_attention;
 }
 
 // ATen's products of halves are made by what the machine has for them.
@@ -80,8 +95,11 @@ carat_status carat_attention_run_forward(carat_frame *call)
     carat_kernel kernel;
     CARAT_TRY(carat_attention_settle(call, 0, &a, &dtype));
     CARAT_TRY(carat_attention_settle_scores(call, 3, dtype, &a));
-    if (is_better_native(call, &a, dtype)) return carat_step_aside("products of a dtype that the machine multiplies natively");
-    const carat_key key = carat_attention_key(CARAT_FAMILY_attention, dtype);
+    a.few = a.group_heads * a.queries <= FEW_ROWS && a.keys >= FEW_KEYS;
+    const carat_family_id family = family_of(call, &a, dtype);
+    if (family == CARAT_FAMILY_attention && is_better_native(call, &a, dtype))
+        return carat_step_aside("products of a dtype that the machine multiplies natively");
+    const carat_key key = carat_attention_key(family, dtype);
     CARAT_TRY(carat_kernel_get(call->backend, call->device, &key, &kernel));
     const carat_tensor *q = carat_tensor_arg(call, 0);
     const int64_t sums[3] = { a.queries * q->shape[1], 1, q->shape[1] }; // a transposed [batch, rows, heads]

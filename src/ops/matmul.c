@@ -122,16 +122,13 @@ static bool is_better_narrow(const carat_matmul *product)
 }
 
 // ATen's products of halves go to a library that uses what the machine has for them, in 20 us a call and 5 times the speed of
-// vectors. Where few rows wait for memory that gains nothing. Our own kernels for matrix units lose by a fifth where much is
-// written for little depth, and where the factors leave L2 far behind.
+// vectors. Where few rows wait for memory that gains nothing, nor where our own kernels use a matrix unit.
 static bool is_better_native(const carat_frame *call, const carat_matmul *product)
 {
-    enum { LARGE = 1024 * 1024, FEW = 4, SHALLOW = 512, WIDE = 512 * 1024 };
-    const int64_t results = product->batch * product->m * product->n, products = results * product->k;
+    enum { LARGE = 1024 * 1024, FEW = 4 };
     if (!carat_multiplies_natively(call, product->dtype)) return false;
-    if (product->m <= FEW || product->n <= FEW || products < LARGE) return false;
-    if (carat_matmul_tile_of(call->backend->target(call->device), product->dtype).way != CARAT_MATMUL_TILES) return true;
-    return (product->k <= SHALLOW && results >= WIDE) || products > (int64_t)1 << 31;
+    if (product->m <= FEW || product->n <= FEW || product->batch * product->m * product->n * product->k < LARGE) return false;
+    return carat_matmul_tile_of(call->backend->target(call->device), product->dtype).way != CARAT_MATMUL_TILES;
 }
 
 // With 512-bit vectors MKL's products of three long sides take 0.92 to 0.97 times ours, those of few rows by much of a dense B

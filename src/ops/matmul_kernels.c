@@ -18,11 +18,6 @@ carat_dtype carat_matmul_sums(carat_dtype dtype)
     return carat_dtype_in(dtype, CARAT_INTS) && dtype != CARAT_i64 ? CARAT_i32 : dtype; // wrapping sums may be wider
 }
 
-static bool takes_tiles(const carat_target *target, carat_dtype dtype)
-{
-    return target->half_tiles && dtype == CARAT_bf16;
-}
-
 // 6 x 2 vectors of sums fill 16 registers, 9 x 3 fill 32. A pass is so deep that a panel of B stays in L1, or in L2 where
 // processors with wide vectors have much of it; so does a block of A.
 static carat_matmul_tile tile_of(const carat_target *target, carat_dtype dtype, carat_matmul_way way)
@@ -30,8 +25,8 @@ static carat_matmul_tile tile_of(const carat_target *target, carat_dtype dtype, 
     const int size = (int)carat_dtype_size(carat_matmul_sums(dtype));
     const bool many = target->vector_registers >= 32, wide = target->vector_bytes >= 64;
     if (way == CARAT_MATMUL_TILES)
-        return (carat_matmul_tile){ .way = CARAT_MATMUL_TILES, .lanes = 16, .rows = 32, .vectors = 2, .depth = 2048,
-                                    .row_step = 32, .depth_step = 32, .packed_bytes = 2, .left_bytes = 1024 * 1024 };
+        return (carat_matmul_tile){ .way = CARAT_MATMUL_TILES, .lanes = 16, .rows = 32, .vectors = 2, .depth = 4096,
+                                    .row_step = 32, .depth_step = 32, .packed_bytes = 2 };
     return (carat_matmul_tile){ .way = CARAT_MATMUL_VECTORS, .lanes = target->vector_bytes / size, .rows = many ? 9 : 6,
                                 .vectors = many ? 3 : 2, .depth = wide ? 512 : 256, .row_step = 1, .depth_step = 8,
                                 .packed_bytes = size, .left_bytes = (wide ? 512 : 256) * 1024 };
@@ -39,7 +34,7 @@ static carat_matmul_tile tile_of(const carat_target *target, carat_dtype dtype, 
 
 carat_matmul_tile carat_matmul_tile_of(const carat_target *target, carat_dtype dtype)
 {
-    return tile_of(target, dtype, takes_tiles(target, dtype) ? CARAT_MATMUL_TILES : CARAT_MATMUL_VECTORS);
+    return tile_of(target, dtype, carat_has_tiles(target, dtype) ? CARAT_MATMUL_TILES : CARAT_MATMUL_VECTORS);
 }
 
 void carat_matmul_describe(const carat_key *key, const carat_target *target, carat_defines *defines)
@@ -59,7 +54,7 @@ static void enumerate(const carat_target *target, carat_matmul_way way, void (*e
     for (carat_dtype dtype = 0; dtype < CARAT_DTYPE_COUNT; ++dtype) {
         const carat_key key = carat_matmul_key(dtype, way);
         if (!carat_dtype_in(dtype, CARAT_REALS)) continue;
-        if (way != CARAT_MATMUL_TILES || takes_tiles(target, dtype)) emit(arg, &key);
+        if (way != CARAT_MATMUL_TILES || carat_has_tiles(target, dtype)) emit(arg, &key);
     }
 }
 

@@ -14,12 +14,16 @@ enum {
     SAME_SET = 4096,                 // bytes between lines of the same set of L1
     NEAR_ROWS = 512,                 // bytes between rows of B that needn't be packed
     FEW_ROWS = 64,                   // rows of C for which B isn't packed
+    TILES_BYTES = 1024 * 1024,       // B's part in a step on a matrix unit, for an L2 of 2 MiB
+    TILES_ROWS = 1024,               // rows of a step there, where sums wait for a further pass
     PACKED_BYTES = 8 * 1024 * 1024,  // B packed for all threads, to stay in L3
     STREAMED_BYTES = 512 * 1024,     // B of this size is not worth packing for a few rows
     DOT_DEPTH = 256,                 // k from which dot products of a few rows pay
     WORKER_PRODUCTS = 128 * 1024,    // multiply-adds below which a further thread costs more than it brings
     WORKER_TILE_PRODUCTS = 1024 * 1024, // the same on a matrix unit
     WORKER_ELEMENTS = 32 * 1024,     // elements of B, where they are streamed
+    SCATTERED_DEPTH = 512,          // of a pass on a matrix unit where A's rows are apart in memory: a line of each stays in L2
+    FLAT_ROWS = 64,                  // rows that leave a matrix unit waiting for B
     THIN_COLS = 64,                  // columns of a step where columns of B are dense
     DOT_BLOCK = 32 * 1024,           // elements of a long dot product that one thread takes at a time
     DOT_LONG = 4 * DOT_BLOCK,        // elements from which a dot product is long
@@ -106,6 +110,12 @@ static bool choose_sides(matmul_args *a, size_t size, int64_t panel)
     return false;
 }
 
+// The left factor of a matrix unit needs no packing: better a large B with dense columns there than few rows of A.
+static bool is_better_turned(const matmul_args *a)
+{
+    return a->m <= FLAT_ROWS && a->n >= 8 * a->m && a->b.row == 1;
+}
+
 // ---- thin
 
 static carat_status run_thin(const carat_frame *call, matmul_args *a, carat_dtype dtype)
@@ -170,29 +180,45 @@ typedef struct sizes {
     int64_t sum;
 } sizes;
 
+// Steps that are too few for the threads, or don't come out even.
+static bool leaves_idle(const matmul_args *a, int64_t threads)
+{
+    const int64_t steps = a->batch * parts(a->m, a->block_m) * parts(a->n, a->block_n);
+    return steps % threads != 0 && steps < 4 * threads;
+}
+
 // Even passes, even blocks of rows that fit L2, and blocks of columns; then smaller blocks while threads are idle.
 static void choose_blocks(matmul_args *a, const sizes *s, int64_t threads)
 {
-    const int64_t passes = larger(1, parts(a->k, s->tile.depth)), step = s->tile.depth_step;
-    a->block_k = larger(step, smaller(s->tile.depth, round_up(parts(a->k, passes), step)));
     const int64_t rows = smaller(LEFT_ROWS, s->tile.left_bytes / s->tile.packed_bytes / a->block_k);
-    const int64_t cols = passes == 1 ? BLOCK_COLS : WAITING_COLS;
-    const bool vectors = s->tile.way == CARAT_MATMUL_VECTORS;
-    const int64_t whole = vectors && a->m <= 2 * rows ? a->m : rows; // rather somewhat large than B packed by a launch of its own
-    const int64_t part = vectors ? s->tile.lanes : s->panel;        // shares as even as may be
+    const int64_t whole = a->m <= 2 * rows ? a->m : rows; // rather somewhat large than B packed by a launch of its own
     a->block_m = round_up(parts(a->m, parts(a->m, whole)), s->tile.row_step);
-    a->block_n = round_up(parts(a->n, parts(a->n, cols)), s->panel);
-    for (;;) {
-        const int64_t steps = a->batch * parts(a->m, a->block_m) * parts(a->n, a->block_n);
-        if (steps % threads == 0 || steps >= 4 * threads) break;
+    a->block_n = round_up(parts(a->n, parts(a->n, a->block_k < a->k ? WAITING_COLS : BLOCK_COLS)), s->panel);
+    while (leaves_idle(a, threads)) {
         if (a->block_n > 4 * s->panel || (a->block_n > s->panel && a->block_n > a->block_m))
-            a->block_n = round_up(parts(smaller(a->block_n, a->n), 2), part);
+            a->block_n = round_up(parts(smaller(a->block_n, a->n), 2), s->tile.lanes); // shares as even as may be
         else if (a->block_m >= 2 * s->tile.rows)
             a->block_m = round_up(parts(a->block_m, 2), s->tile.row_step);
         else
             break;
     }
     if (a->m > a->block_m) a->block_n = round_up(a->block_n, s->panel); // where panels packed for all begin
+}
+
+// The same for a matrix unit: blocks of columns whose part of B fits L2, and all rows.
+static void choose_tile_blocks(matmul_args *a, const sizes *s, int64_t threads)
+{
+    const int64_t cols = TILES_BYTES / s->tile.packed_bytes / a->block_k;
+    a->block_n = round_up(parts(a->n, parts(a->n, cols)), s->panel);
+    a->block_m = round_up(smaller(a->m, a->block_k < a->k ? TILES_ROWS : a->m), s->tile.rows);
+    while (leaves_idle(a, threads)) {
+        if (a->block_n > s->panel && a->block_n >= a->block_m)
+            a->block_n = round_up(parts(a->block_n, 2), s->panel);
+        else if (a->block_m > s->tile.rows)
+            a->block_m = round_up(parts(a->block_m, 2), s->tile.rows);
+        else
+            break;
+    }
 }
 
 // Rows of a view so far apart that they share a set of L1.
@@ -205,7 +231,6 @@ static bool is_scattered(int64_t row, const sizes *s)
 // rows use them or they are nearly dense. Else how A's rows lie in scratch: an odd number of cache lines apart.
 static void place_factors(matmul_args *a, const sizes *s)
 {
-    if (s->tile.way == CARAT_MATMUL_TILES) return;
     const int64_t line = LINE_BYTES / s->sum, few = is_scattered(a->b.row, s) ? FEW_ROWS : 2 * FEW_ROWS;
     const bool plain = s->element == s->sum, left = a->a.col == 1 && (!is_scattered(a->a.row, s) || a->n <= 2 * s->panel);
     a->left_row = plain && left ? 0 : round_up(a->block_k + line, 2 * line) - line;
@@ -215,11 +240,10 @@ static void place_factors(matmul_args *a, const sizes *s)
 static int64_t scratch_bytes(const matmul_args *a, const sizes *s)
 {
     const bool tiles = s->tile.way == CARAT_MATMUL_TILES;
-    const int64_t rows = round_up(a->block_m, s->tile.row_step), high = round_up(rows, s->tile.rows);
-    const int64_t left = tiles ? high * a->block_k : rows * a->left_row;
-    const int64_t right = tiles ? MATMUL_CHUNK * MATMUL_GROUP : a->block_k * s->panel;
-    const int64_t one_pass = tiles ? high * smaller(MATMUL_GROUP, a->block_n) : s->tile.rows * s->panel;
-    const int64_t sums = a->block_k >= a->k ? one_pass : high * round_up(a->block_n, s->panel);
+    const int64_t rows = round_up(a->block_m, s->tile.row_step), high = round_up(rows, s->tile.rows), tile = s->tile.rows * s->panel;
+    const int64_t left = tiles ? s->tile.rows * a->block_k : rows * a->left_row;
+    const int64_t right = a->block_k * (tiles ? a->block_n : s->panel);
+    const int64_t sums = a->block_k < a->k ? high * round_up(a->block_n, s->panel) : tiles ? 2 * tile : tile;
     return round_up((right + left) * s->tile.packed_bytes + sums * s->sum, 64);
 }
 
@@ -258,11 +282,22 @@ static carat_status run_packed(const carat_frame *call, const carat_key *key, co
 
 static carat_status run_blocked(const carat_frame *call, matmul_args *a, carat_dtype dtype, const sizes *s)
 {
+    if (s->tile.way == CARAT_MATMUL_TILES && is_better_turned(a)) {
+        swap_sides(a);
+        settle_strides(a);
+    }
     const int64_t least = s->tile.way == CARAT_MATMUL_TILES ? WORKER_TILE_PRODUCTS : WORKER_PRODUCTS;
     const int64_t worth = larger(1, a->batch * a->m * a->n * a->k / least);
     const int64_t threads = smaller(carat_thread_count(call), worth);
-    choose_blocks(a, s, threads);
-    place_factors(a, s);
+    const bool scattered = s->tile.way == CARAT_MATMUL_TILES && a->a.col != 1;
+    const int64_t depth = scattered ? SCATTERED_DEPTH : s->tile.depth, passes = larger(1, parts(a->k, depth)), step = s->tile.depth_step;
+    a->block_k = larger(step, smaller(depth, round_up(parts(a->k, passes), step)));
+    if (s->tile.way == CARAT_MATMUL_TILES) {
+        choose_tile_blocks(a, s, threads);
+    } else {
+        choose_blocks(a, s, threads);
+        place_factors(a, s);
+    }
     a->workers = smaller(threads, a->batch * parts(a->m, a->block_m) * parts(a->n, a->block_n));
     a->scratch_stride = scratch_bytes(a, s);
     a->scratch = carat_alloc((size_t)(a->scratch_stride * a->workers));
@@ -294,7 +329,7 @@ carat_status carat_matmul_launch(const carat_frame *call, const carat_matmul *pr
     s.panel = s.tile.lanes * s.tile.vectors;
     s.element = (int64_t)carat_dtype_size(product->dtype);
     s.sum = (int64_t)carat_dtype_size(sums);
-    if (!choose_sides(&a, (size_t)s.element, s.panel)) return run_blocked(call, &a, product->dtype, &s);
+    if (!choose_sides(&a, (size_t)s.element, s.tile.way == CARAT_MATMUL_TILES ? 0 : s.panel)) return run_blocked(call, &a, product->dtype, &s);
     const bool plain = !a.input.data && product->alpha.kind == CARAT_SCALAR_INT && product->alpha.i == 1;
     return plain && is_long_dot(&a, product->dtype) ? run_long_dot(call, &a, product->dtype) : run_thin(call, &a, product->dtype);
 }
