@@ -105,6 +105,17 @@ template <class T> WORD void put_vec(T *p, const T *v)
 #define WARP_LANES (LANES < 32 ? LANES : 32)
 #define GROUP_WARPS (LANES > 32 ? BLOCK_THREADS / 32 : 1) // of a block
 
+// The lanes that can read each other's registers, and what the one of them holds whose number differs in bit o: a type of
+// any size.
+#define NEAR_LANES WARP_LANES
+template <class T> WORD T from_lane(T v, u32 o)
+{
+    union { T value; u32 word[(sizeof(T) + 3) / 4]; } r;
+    r.value = v;
+    UNROLLED for (int i = 0; i < (int)(sizeof(T) + 3) / 4; ++i) r.word[i] = __shfl_xor_sync(GROUP_MASK, r.word[i], o);
+    return r.value;
+}
+
 // Functions, not macros: an operand is a shuffle, in which all lanes take part.
 template <class T> WORD T reduce_add(T x, T y) { return x + y; }
 template <class T> WORD T reduce_max(T x, T y) { return x > y ? x : y; }

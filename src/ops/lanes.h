@@ -21,6 +21,9 @@ bool carat_lanes_aligned(const void *data, int64_t stride, size_t bytes, int64_t
 // its strides don't allow that.
 bool carat_lanes_rows(const carat_tensor *tensor, int dim, int64_t *rows, int64_t *cols, int64_t *stride);
 
+// n / size for n below 2^31 is (mulhi(n, magic) + n) >> shift, in 32 bits.
+void carat_lanes_divisor(uint64_t size, uint32_t *magic, uint32_t *shift);
+
 // The constants LANES, KEEP and VEC.
 void carat_lanes_define(carat_lanes shape, carat_defines *defines);
 

@@ -3,7 +3,7 @@
 #include "ops/reduce.h"
 #include "jit/jit.h"
 #include "ops/pointwise.h"
-#include "ops/reduce_space.h"
+#include "ops/reduce_lanes.h"
 
 #include <math.h>
 #include <string.h>
@@ -138,17 +138,29 @@ static bool is_slower(const request *r)
 
 static carat_status check(const carat_frame *call, const request *r)
 {
+    const bool lanes = carat_has_lanes(call);
     const carat_key key = carat_reduce_key(r->row, r->in, r->out);
     carat_kernel kernel;
     int64_t shape[CARAT_MAX_DIMS];
     const int ndim = carat_reduction_shape(&r->space, shape);
     if (carat_numel(r->space.in) == 0) return carat_step_aside("empty");
     if (r->space.in->ndim > REDUCE_RANK + 1) return carat_step_aside("rank");
-    if (is_slower(r)) return carat_step_aside("extremes or products of floats");
+    if (!lanes && is_slower(r)) return carat_step_aside("extremes or products of floats");
     CARAT_TRY(carat_output_check(call, r->index, r->out, ndim, shape));
     const carat_tensor *given = carat_output_given(call, r->index);
     if (given && carat_overlap_of(given, r->space.in) != CARAT_DISJOINT) return carat_step_aside("output overlaps the input");
+    if (lanes) return CARAT_OK; // layouts have kernels of their own there: the launch finds out
     return carat_kernel_get(call->backend, call->device, &key, &kernel);
+}
+
+static carat_status launch_lanes(const carat_frame *call, const request *r, const carat_tensor *out)
+{
+    const carat_key key = carat_reduce_lanes_key(r->row, carat_dtype_of(r->space.in), r->in, r->out);
+    carat_reduce_lanes plan;
+    CARAT_TRY(carat_reduce_lanes_plan(&r->space, out, false, &plan));
+    plan.args.count = (double)carat_reduction_count(&r->space);
+    plan.args.p = r->p;
+    return carat_reduce_lanes_run(call, key, &plan, carat_reduce_lanes_joined_bytes(&key));
 }
 
 // The request was checked; makes its result.
@@ -160,6 +172,7 @@ static carat_status run_request(carat_frame *call, const request *r)
     int64_t shape[CARAT_MAX_DIMS];
     const int ndim = carat_reduction_shape(&space, shape);
     CARAT_TRY(carat_output_make(call, r->index, r->out, ndim, shape, NULL, &out));
+    if (carat_has_lanes(call)) return launch_lanes(call, r, &out.view);
     carat_status status = CARAT_OK;
     if (r->in != carat_dtype_of(space.in)) {
         status = convert(call, space.in, r->in, &converted);
@@ -258,9 +271,17 @@ static carat_status run(carat_frame *call)
     return run_request(call, &r);
 }
 
+// Norms of a list in one launch, and both extremes in one pass, are ATen's on a device.
+static bool has_lanes(int index)
+{
+    return rows[index].form != FOREACH && rows[index].form != PAIR;
+}
+
 const carat_family carat_family_reduce = {
     .name = "reduce",
     .source = "reduce.k.c",
+    .lanes_source = "reduce_lanes.k.c",
+    .row_has_lanes = has_lanes,
     .rows = &rows[0].base,
     .row_size = sizeof *rows,
     .row_count = CARAT_REDUCE_COUNT,

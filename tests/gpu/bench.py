@@ -105,6 +105,43 @@ def cases():
                 yield (f"layer_norm {n // cols}x{cols} {name}", 2 * n * size,
                        lambda d=dtype, c=cols: (lambda x=randn(n // c, c, dtype=d), w=randn(c, dtype=d), b=randn(c, dtype=d):
                        torch.nn.functional.layer_norm(x, (c,), w, b)))
+    if carat_has("sum"):
+        yield from reductions()
+
+
+def reductions():
+    bf16, f32 = torch.bfloat16, torch.float32
+    n = 1 << 26
+    functions = {
+        "sum": torch.sum, "amax": torch.amax, "any": torch.any, "argmax": torch.argmax,
+        "max.dim": torch.max, "var": torch.var, "norm": lambda x, dim: torch.linalg.vector_norm(x, 2, dim),
+    }
+    shapes = {
+        "16 rows": ((n // 16, 16), 1), "100 rows": ((n // 100, 100), 1), "1024 rows": ((n // 1024, 1024), 1), "4096 rows": ((n // 4096, 4096), 1),
+        "long rows": ((64, n // 64), 1), "odd rows": ((8191, 8191), 1), "dim 0": ((8192, 8192), 0), "dim 0 of few": ((n // 8, 8), 0),
+        "middle": ((64, 4096, 256), 1), "short middle": ((n // 2048, 8, 256), 1), "channels": ((64, 256, 4096), (0, 2)), "all": ((n,), 0),
+    }
+    some = {"sum": shapes, "max.dim": ("100 rows", "4096 rows", "dim 0", "middle"), "argmax": ("16 rows", "4096 rows", "dim 0", "all"),
+            "var": ("16 rows", "4096 rows", "dim 0", "middle", "channels", "all"), "amax": ("4096 rows", "dim 0"), "any": ("4096 rows", "dim 0", "all"),
+            "norm": ("4096 rows", "all")}
+    for dtype in (f32, bf16):
+        size, name = torch.empty(0, dtype=dtype).element_size(), str(dtype)[6:]
+        for op, chosen in some.items():
+            for case in chosen:
+                shape, dim = shapes[case]
+                moved = size
+                for extent in shape:
+                    moved *= extent
+                yield (f"reduce {op} {case} {name}", moved,
+                       lambda d=dtype, s=shape, i=dim, f=functions[op]: (lambda x=randn(*s, dtype=d): f(x, i)))
+    for count in (1 << 14, 1 << 18, 1 << 22):
+        yield f"reduce sum all {count} f32", 4 * count, lambda c=count: (lambda x=randn(c): x.sum())
+        side = 1 << (count.bit_length() - 1) // 2
+        yield f"reduce sum dim 0 {side}x{count // side} f32", 4 * count, lambda s=side, c=count: (lambda x=randn(s, c // s): x.sum(0))
+        yield f"reduce sum rows {side}x{count // side} f32", 4 * count, lambda s=side, c=count: (lambda x=randn(s, c // s): x.sum(1))
+    yield "reduce any all bool", n, lambda: (lambda x=torch.zeros(n, dtype=torch.bool, device="cuda"): x.any())
+    yield "reduce sum u8 4096 rows", n, lambda: (lambda x=randn(n // 4096, 4096, dtype=torch.uint8): x.sum(1))
+    yield "reduce sum i64 dim 0", 8 * n // 4, lambda: (lambda x=randn(4096, 4096, dtype=torch.int64): x.sum(0))
 
 
 def carat_has(name):
@@ -123,6 +160,13 @@ def host_cases():
     if carat_has("_softmax"):
         z = randn(8, 8)
         yield "softmax", lambda: torch.softmax(z, -1)
+    if carat_has("sum"):
+        z = randn(8, 8)
+        yield "sum", lambda: x.sum()
+        yield "sum dim 0", lambda: z.sum(0)
+        yield "max.dim", lambda: z.max(1)
+        yield "var", lambda: z.var(0)
+        yield "any", lambda: z.any()
 
 
 def main():
@@ -139,7 +183,7 @@ def main():
         print(f"{name:36s} {theirs * 1e3:9.1f} {mine * 1e3:9.1f} {theirs / mine:6.2f} {moved / mine / 1e9:6.2f} {moved / mine * 1e3 / ceiling:6.3f}", flush=True)
         torch.cuda.empty_cache()
     print(f"geometric mean {statistics.geometric_mean(ratios):.2f}, worst {min(ratios):.2f}")
-    if len(sys.argv) > 1:
+    if len(sys.argv) > 1 and "host" not in sys.argv:
         return
     print("host time of a call on 64 elements, us: " + "; ".join(
         "{} ATen {:.2f} Carat {:.2f}".format(name, *host_times(function)) for name, function in host_cases()))

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// Arguments of the reducing kernels (reduce, argreduce, moments) for groups of many lanes, shared by host and kernel.
+#ifndef CARAT_KERNELS_REDUCE_LANES_ARGS_H
+#define CARAT_KERNELS_REDUCE_LANES_ARGS_H
+
+#define REDUCE_LANES_RANK 8
+
+// An index space of at most 2^31 units, dimension 0 the innermost. Steps count elements.
+typedef struct reduce_lanes_space {
+    u32 size[REDUCE_LANES_RANK];                           // 1 beyond the rank
+    u32 magic[REDUCE_LANES_RANK], shift[REDUCE_LANES_RANK]; // n / size[d] is (mulhi(n, magic) + n) >> shift
+    i64 in[REDUCE_LANES_RANK], out[REDUCE_LANES_RANK];
+    u32 rank, count;
+} reduce_lanes_space;
+
+typedef struct reduce_lanes_args {
+    const void *in;
+    void *out, *second; // second: of operators with two results
+    void *partial;      // [output][part], where the reduction is cut into parts; NULL: results go to out
+    reduce_lanes_space kept, reduced; // one of them counts vectors of VEC elements along dimension 0
+    i64 out_step;       // columns: between the results of a vector
+    u32 lanes_log2;     // rows: lanes that share a row; columns: lanes side by side, on different columns
+    u32 parts, share;   // a part takes `share` units of the reduced space
+    u32 rest;           // rows: elements beyond the last whole vector
+    f64 count, p;       // numbers that an operator's formula uses
+    f64 correction;
+} reduce_lanes_args;
+
+#endif
