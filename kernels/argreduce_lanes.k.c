@@ -15,6 +15,7 @@
 #else
 #define UNORDERED(v) 0
 #endif
+#define CHAINS 1
 #define NOWHERE 0xffffffffu
 
 typedef struct LOCAL_NAME(running) {
@@ -31,6 +32,8 @@ WORD LOCAL_NAME(running) LOCAL_NAME(start)()
     return v;
 }
 
+WORD void LOCAL_NAME(begin)(LOCAL_NAME(running) *to, const T_IN (*held)[VEC], u32 n) { (void)to, (void)held, (void)n; }
+
 WORD void LOCAL_NAME(take)(const reduce_lanes_args *a, LOCAL_NAME(running) *to, T_IN element, u32 index)
 {
     const T_ACC x = (T_ACC)CAT(load_, T_IN)(element);
@@ -40,7 +43,7 @@ WORD void LOCAL_NAME(take)(const reduce_lanes_args *a, LOCAL_NAME(running) *to, 
     to->index = better ? index : to->index;
 }
 
-WORD LOCAL_NAME(joined) LOCAL_NAME(widen)(LOCAL_NAME(running) v) { return v; }
+WORD LOCAL_NAME(joined) LOCAL_NAME(widen)(LOCAL_NAME(running) v, u32 elements) { return (void)elements, v; }
 
 WORD LOCAL_NAME(joined) LOCAL_NAME(join)(LOCAL_NAME(joined) a, LOCAL_NAME(joined) b)
 {

@@ -16,10 +16,13 @@
 #define UNORDERED(v) 0
 #endif
 
+#define CHAINS VEC
 typedef T_ACC LOCAL_NAME(running);
 typedef T_WIDE LOCAL_NAME(joined);
 
 WORD T_ACC LOCAL_NAME(start)() { return CAT(store_, T_ACC)(IDENTITY); }
+
+WORD void LOCAL_NAME(begin)(T_ACC *to, const T_IN (*held)[VEC], u32 n) { (void)to, (void)held, (void)n; }
 
 WORD void LOCAL_NAME(take)(const reduce_lanes_args *args, T_ACC *to, T_IN element, u32 index)
 {
@@ -30,7 +33,7 @@ WORD void LOCAL_NAME(take)(const reduce_lanes_args *args, T_ACC *to, T_IN elemen
     *to = CAT(store_, T_ACC)((COMBINE));
 }
 
-WORD T_WIDE LOCAL_NAME(widen)(T_ACC v) { return CAT(store_, T_WIDE)(v); }
+WORD T_WIDE LOCAL_NAME(widen)(T_ACC v, u32 elements) { return (void)elements, CAT(store_, T_WIDE)(v); }
 
 WORD T_WIDE LOCAL_NAME(join)(T_WIDE a, T_WIDE b) { return CAT(store_, T_WIDE)((COMBINE)); }
 

@@ -16,10 +16,11 @@ typedef struct reduce_lanes_space {
 typedef struct reduce_lanes_args {
     const void *in;
     void *out, *second; // second: of operators with two results
-    void *partial;      // [output][part], where the reduction is cut into parts; NULL: results go to out
+    void *partial;      // [part][output], where the reduction is cut into parts; NULL: results go to out
     reduce_lanes_space kept, reduced; // one of them counts vectors of VEC elements along dimension 0
     i64 out_step;       // columns: between the results of a vector
-    u32 lanes_log2;     // rows: lanes that share a row; columns: lanes side by side, on different columns
+    u64 outputs;
+    u32 lanes_log2;     // rows: lanes that share a row; columns and combine: lanes side by side, on different outputs
     u32 parts, share;   // a part takes `share` units of the reduced space
     u32 rest;           // rows: elements beyond the last whole vector
     f64 count, p;       // numbers that an operator's formula uses

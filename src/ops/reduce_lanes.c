@@ -17,14 +17,15 @@ enum {
     WARP_LOG2 = 5,            // lanes that exchange values without a barrier
     LEAST_ACROSS_LOG2 = 3,    // lanes side by side on columns: 128 bytes of a row
     ENOUGH_LANES = 1 << 18,   // on all multiprocessors together
-    ENOUGH_GROUPS = 512,      // with fewer, long reductions are cut into parts,
-    USUAL_GROUPS = 4096,      // so many groups in all
-    STEPS_WORTH_PARTS = 8,    // of a lane: fewer are done before a second launch would begin
+    ENOUGH_GROUPS = 1024,     // with fewer, long reductions are cut into parts,
+    USUAL_GROUPS = 2048,      // so many groups in all,
+    LEAST_STEPS = 4,          // of a lane at least so many steps long
+    STEPS_WORTH_PARTS = 8,    // fewer are done before a second launch would begin
     MOST_STEPS = 1 << 15,     // elements that a lane adds up in its narrow type
     LARGEST_COUNT = 0x7fff0000,
 };
 
-enum { ROWS, SHORT_ROWS, COLUMNS, COMBINE, PART_COUNT };
+enum { ROWS, COLUMNS, COMBINE, PART_COUNT };
 enum { KEY_PART, KEY_VECTOR, KEY_RANK }; // key.params; the vector as a logarithm
 
 static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
@@ -100,7 +101,7 @@ static void cut_parts(carat_reduce_lanes *plan, int64_t tiles, int64_t down, int
     reduce_lanes_args *const a = &plan->args;
     const int64_t reach = a->reduced.count, steps = reach / (down * held);
     int64_t parts = larger(pieces(reach, down * MOST_STEPS), 1);
-    if (tiles < ENOUGH_GROUPS && steps >= STEPS_WORTH_PARTS) parts = larger(parts, smaller(USUAL_GROUPS / tiles, steps));
+    if (tiles < ENOUGH_GROUPS && steps >= STEPS_WORTH_PARTS) parts = larger(parts, smaller(USUAL_GROUPS / tiles, steps / LEAST_STEPS));
     const int64_t unit = down * held;
     a->share = (uint32_t)(parts > 1 ? pieces(pieces(reach, parts), unit) * unit : reach);
     a->parts = (uint32_t)pieces(reach, a->share);
@@ -111,16 +112,8 @@ static void plan_rows(carat_reduce_lanes *plan, int64_t held)
 {
     reduce_lanes_args *const a = &plan->args;
     const int64_t rows = a->kept.count, reach = a->reduced.count;
-    int log = smaller(log2_ceil(reach), WARP_LOG2);
-    if (reach <= 1 << WARP_LOG2 && !a->rest) {
-        plan->part = SHORT_ROWS;
-        a->lanes_log2 = (uint32_t)log;
-        a->parts = 1;
-        a->share = a->reduced.count;
-        plan->groups = pieces(rows, (LANES >> log) * held);
-        return;
-    }
-    log = WARP_LOG2; // also where rows are short: each lane may have an element beyond the last vector
+    int log = (int)smaller(log2_ceil(pieces(reach, held)), WARP_LOG2);
+    if (a->rest) log = WARP_LOG2; // each lane may take an element beyond the last vector
     while (log < LANES_LOG2 && rows << log < ENOUGH_LANES && reach > held << log) ++log;
     plan->part = ROWS;
     a->lanes_log2 = (uint32_t)log;
@@ -132,7 +125,7 @@ static void plan_columns(carat_reduce_lanes *plan, int64_t held)
     reduce_lanes_args *const a = &plan->args;
     const int64_t units = a->kept.count, reach = a->reduced.count;
     int across = LANES_LOG2;
-    while (across > WARP_LOG2 && reach > held << (LANES_LOG2 - across)) --across;
+    while (across > WARP_LOG2 && pieces(units, INT64_C(1) << across) < USUAL_GROUPS && reach > held << (LANES_LOG2 - across)) --across;
     while (across > 0 && units <= INT64_C(1) << (across - 1)) --across;
     // Narrower tiles of columns are better than a second launch, where there isn't much to read.
     while (across > LEAST_ACROSS_LOG2 && pieces(units, INT64_C(1) << across) < ENOUGH_GROUPS
@@ -155,19 +148,20 @@ carat_status carat_reduce_lanes_plan(const carat_reduction *reduction, const car
     const bool columns = kept->rank && (!reduced.rank || kept->in[0] < reduced.in[0]);
     const carat_reduce_dims *const along = columns ? kept : &reduced;
     int64_t vec = choose_vector(reduction, along, columns ? &reduced : kept, !columns && reduced.rank == 1);
-    // A row of a few vectors is read at once, with nothing left over.
+    // Of a row of a few vectors nothing is left over.
     while (!columns && vec > 1 && along->size[0] % vec && along->size[0] / vec <= 1 << WARP_LOG2) vec /= 2;
     if (!fill_space(&a->kept, kept, columns ? vec : 1) || !fill_space(&a->reduced, &reduced, columns ? 1 : vec))
         return carat_step_aside("more than 2^31 elements");
     a->in = carat_data(reduction->in);
     a->out = carat_data(out);
+    a->outputs = (uint64_t)outputs_of(kept);
     a->out_step = kept->rank ? kept->out[0] : 0;
     a->rest = columns || !reduced.rank ? 0 : (uint32_t)(reduced.size[0] % vec);
     plan->vector = log2_ceil(vec);
     plan->rank = reduced.rank <= 1 ? 1 : reduced.rank == 2 ? 2 : REDUCE_LANES_RANK;
     if (columns) plan_columns(plan, vectors_held(vec, bytes));
     else plan_rows(plan, vectors_held(vec, bytes));
-    return a->parts > 1 && outputs_of(kept) > LARGEST_COUNT ? carat_step_aside("more than 2^31 elements") : CARAT_OK;
+    return a->parts > 1 && a->outputs > LARGEST_COUNT ? carat_step_aside("more than 2^31 elements") : CARAT_OK;
 }
 
 // ---- running
@@ -180,24 +174,24 @@ static carat_status launch(const carat_frame *call, carat_key *key, const carat_
     return carat_run_kernel(call, key, &plan->args, sizeof plan->args, plan->groups, 1);
 }
 
-// The second launch: each output's parts are a row.
+// The second launch.
 static void plan_combining(carat_reduce_lanes *plan)
 {
     reduce_lanes_args *const a = &plan->args;
     fill_space(&a->kept, &plan->kept, 1); // as large as before, in elements
     a->in = a->partial;
     a->partial = NULL;
-    a->lanes_log2 = (uint32_t)smaller(log2_ceil(a->parts), LANES_LOG2);
+    a->lanes_log2 = (uint32_t)smaller(log2_ceil(a->kept.count), WARP_LOG2);
     plan->part = COMBINE;
     plan->vector = 0;
     plan->rank = 1;
-    plan->groups = pieces(a->kept.count, LANES >> a->lanes_log2);
+    plan->groups = pieces(a->kept.count, INT64_C(1) << a->lanes_log2);
 }
 
 carat_status carat_reduce_lanes_run(const carat_frame *call, carat_key key, carat_reduce_lanes *plan, size_t joined_bytes)
 {
     if (plan->args.parts == 1) return launch(call, &key, plan);
-    void *const scratch = carat_scratch_alloc(call, (size_t)outputs_of(&plan->kept) * plan->args.parts * joined_bytes);
+    void *const scratch = carat_scratch_alloc(call, plan->args.outputs * plan->args.parts * joined_bytes);
     if (!scratch) return carat_step_aside("no memory for partial results");
     plan->args.partial = scratch;
     carat_status status = launch(call, &key, plan);
@@ -211,7 +205,7 @@ carat_status carat_reduce_lanes_run(const carat_frame *call, carat_key key, cara
 
 void carat_reduce_lanes_define(const carat_key *key, size_t bytes, carat_defines *defines)
 {
-    static const char *const parts[PART_COUNT] = { "rows", "short_rows", "columns", "combine" };
+    static const char *const parts[PART_COUNT] = { "rows", "columns", "combine" };
     const int64_t vec = INT64_C(1) << key->params[KEY_VECTOR];
     carat_define(defines, "PART", "%s", parts[key->params[KEY_PART]]);
     carat_define(defines, "IN_ROWS", "%d", key->params[KEY_PART] != COLUMNS);
@@ -226,7 +220,7 @@ void carat_reduce_lanes_enumerate(carat_key key, size_t bytes, void (*emit)(void
     const int widest = log2_ceil(larger(VECTOR_BYTES / (int64_t)bytes, 1));
     for (int part = 0; part < PART_COUNT; ++part)
         for (int vector = 0; vector <= widest; vector += larger(widest, 1))
-            for (int rank = 1; rank <= (part == ROWS || part == COLUMNS ? 2 : 1); ++rank) {
+            for (int rank = 1; rank <= (part == COMBINE ? 1 : 2); ++rank) {
                 if (part == COMBINE && vector) continue;
                 key.params[KEY_PART] = (uint8_t)part;
                 key.params[KEY_VECTOR] = (uint8_t)vector;
