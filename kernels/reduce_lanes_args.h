@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Arguments of the reducing kernels (reduce, argreduce, moments) for groups of many lanes, shared by host and kernel.
+// Arguments of the reducing kernels (reduce, argreduce, moments, logsumexp) for groups of many lanes, shared by host and kernel.
 #ifndef CARAT_KERNELS_REDUCE_LANES_ARGS_H
 #define CARAT_KERNELS_REDUCE_LANES_ARGS_H
 

@@ -52,23 +52,27 @@ WORD i64 LOCAL_NAME(kept_place)(const reduce_lanes_args *a, const i64 *step, u32
 
 #define CHAIN(k) (IN_ROWS ? (k) % CHAINS : (k))
 
-// Every `stride`-th unit from r on, below last; lanes beyond the end read the last one. Returns how many were taken.
+// Takes n <= KEEP units, `stride` apart from r on; in place of those beyond, lanes read the last one.
+WORD void LOCAL_NAME(step)(const reduce_lanes_args *a, LOCAL_NAME(running) *to, const T_IN *in, u32 r, u32 stride, u32 n, int first)
+{
+    T_IN held[KEEP][VEC];
+    FOR_KEEP(t) fetch_vec(held[t], in + LOCAL_NAME(reduced_place)(a, r + (n == KEEP ? (u32)t : LOCAL_NAME(least)((u32)t, n - 1)) * stride));
+    READ_NOW();
+    if (first) LOCAL_NAME(begin)(to, held, n);
+    FOR_KEEP(t) if ((u32)t < n)
+        FOR_VEC(k) LOCAL_NAME(take)(a, &to[CHAIN(k)], held[t][k], IN_ROWS ? (r + t * stride) * VEC + k : r + t * stride);
+}
+
+// Every `stride`-th unit from r on, below last. Returns how many were taken.
 WORD u32 LOCAL_NAME(walk)(const reduce_lanes_args *a, LOCAL_NAME(running) *to, const T_IN *in, u32 r, u32 last, u32 stride)
 {
     u32 taken = 0;
-    for (; r < last; r += KEEP * stride) {
-        T_IN held[KEEP][VEC];
-        u32 n = 0;
-        FOR_KEEP(t) {
-            n += r + t * stride < last;
-            fetch_vec(held[t], in + LOCAL_NAME(reduced_place)(a, LOCAL_NAME(least)(r + t * stride, last - 1)));
-        }
-        if (taken == 0) LOCAL_NAME(begin)(to, held, n);
-        FOR_KEEP(t) if ((u32)t < n)
-            FOR_VEC(k) LOCAL_NAME(take)(a, &to[CHAIN(k)], held[t][k], IN_ROWS ? (r + t * stride) * VEC + k : r + t * stride);
-        taken += n;
-    }
-    return taken;
+    for (; r + (KEEP - 1) * stride < last; r += KEEP * stride, taken += KEEP) LOCAL_NAME(step)(a, to, in, r, stride, KEEP, taken == 0);
+    if (r >= last) return taken;
+    u32 n = 0;
+    FOR_KEEP(t) n += r + t * stride < last;
+    LOCAL_NAME(step)(a, to, in, r, stride, n, taken == 0);
+    return taken + n;
 }
 
 // Joins what neighbouring lanes of a warp hold that are `step` or more apart, within `span` of them.
@@ -111,6 +115,7 @@ WORD void LOCAL_NAME(rows)(const reduce_lanes_args *a, u32 group)
     const T_IN *const in = (const T_IN *)a->in + LOCAL_NAME(kept_place)(a, a->kept.in, unit);
     LOCAL_NAME(running) v[CHAINS];
     UNROLLED for (int c = 0; c < CHAINS; ++c) v[c] = LOCAL_NAME(start)();
+    if (a->partial) MAY_FOLLOW();
     u32 elements = LOCAL_NAME(walk)(a, v, in, first + at, last, span) * (VEC / CHAINS);
     if (last == a->reduced.count && at < a->rest) {
         const i64 i = (i64)last * VEC + at;
@@ -135,6 +140,7 @@ WORD void LOCAL_NAME(columns)(const reduce_lanes_args *a, u32 group)
     const u32 first = part * a->share, last = LOCAL_NAME(least)(first + a->share, a->reduced.count);
     LOCAL_NAME(running) v[VEC];
     FOR_VEC(k) v[k] = LOCAL_NAME(start)();
+    if (a->partial) MAY_FOLLOW();
     const u32 taken = LOCAL_NAME(walk)(a, v, (const T_IN *)a->in + LOCAL_NAME(kept_place)(a, a->kept.in, unit),
                                        first + ((u32)lane() >> a->lanes_log2), last, LANES >> a->lanes_log2);
     FOR_VEC(k) {
@@ -156,6 +162,7 @@ WORD void LOCAL_NAME(combine)(const reduce_lanes_args *a, u32 group)
     const u32 across = 1u << a->lanes_log2, mine = group * across + ((u32)lane() & (across - 1));
     const LOCAL_NAME(joined) *const in = (const LOCAL_NAME(joined) *)a->in + LOCAL_NAME(least)(mine, a->kept.count - 1);
     LOCAL_NAME(joined) v = LOCAL_NAME(widen)(LOCAL_NAME(start)(), 0);
+    AWAIT_EARLIER();
     UNROLLED for (u32 part = (u32)lane() >> a->lanes_log2; part < a->parts; part += LANES >> a->lanes_log2)
         v = LOCAL_NAME(join)(v, in[part * a->outputs]);
     v = LOCAL_NAME(join_lanes)(v, across, LANES);

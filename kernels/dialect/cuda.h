@@ -72,6 +72,19 @@ WORD void SYNC()
     else __syncwarp(GROUP_MASK);
 }
 
+// What is read before it isn't put off to where it is used.
+WORD void READ_NOW() { asm volatile("" ::: "memory"); }
+
+// The launch that follows on the stream may bring its groups in; they wait for the end of this one before they go on. Older
+// devices begin launches one after the other anyway.
+#if __CUDA_ARCH__ >= 900
+WORD void MAY_FOLLOW() { asm volatile("griddepcontrol.launch_dependents;" ::: "memory"); }
+WORD void AWAIT_EARLIER() { asm volatile("griddepcontrol.wait;" ::: "memory"); }
+#else
+WORD void MAY_FOLLOW() {}
+WORD void AWAIT_EARLIER() {}
+#endif
+
 // ---- loops
 #define UNROLLED _Pragma("unroll")
 #define SCALAR_LOOP

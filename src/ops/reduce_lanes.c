@@ -19,7 +19,8 @@ enum {
     ENOUGH_LANES = 1 << 18,   // on all multiprocessors together
     ENOUGH_GROUPS = 1024,     // with fewer, long reductions are cut into parts,
     USUAL_GROUPS = 2048,      // so many groups in all,
-    LEAST_STEPS = 4,          // of a lane at least so many steps long
+    LEAST_STEPS = 4,          // of a lane at least so many steps long,
+    PARTS_HELD = 8,           // so many of which a lane joins
     STEPS_WORTH_PARTS = 8,    // fewer are done before a second launch would begin
     MOST_STEPS = 1 << 15,     // elements that a lane adds up in its narrow type
     LARGEST_COUNT = 0x7fff0000,
@@ -166,12 +167,11 @@ carat_status carat_reduce_lanes_plan(const carat_reduction *reduction, const car
 
 // ---- running
 
-static carat_status launch(const carat_frame *call, carat_key *key, const carat_reduce_lanes *plan)
+static void set_params(carat_key *key, const carat_reduce_lanes *plan)
 {
     key->params[KEY_PART] = (uint8_t)plan->part;
     key->params[KEY_VECTOR] = (uint8_t)plan->vector;
     key->params[KEY_RANK] = (uint8_t)plan->rank;
-    return carat_run_kernel(call, key, &plan->args, sizeof plan->args, plan->groups, 1);
 }
 
 // The second launch.
@@ -182,6 +182,7 @@ static void plan_combining(carat_reduce_lanes *plan)
     a->in = a->partial;
     a->partial = NULL;
     a->lanes_log2 = (uint32_t)smaller(log2_ceil(a->kept.count), WARP_LOG2);
+    while (a->lanes_log2 > 0 && a->parts > (uint32_t)(PARTS_HELD * LANES) >> a->lanes_log2) --a->lanes_log2;
     plan->part = COMBINE;
     plan->vector = 0;
     plan->rank = 1;
@@ -190,13 +191,16 @@ static void plan_combining(carat_reduce_lanes *plan)
 
 carat_status carat_reduce_lanes_run(const carat_frame *call, carat_key key, carat_reduce_lanes *plan, size_t joined_bytes)
 {
-    if (plan->args.parts == 1) return launch(call, &key, plan);
-    void *const scratch = carat_scratch_alloc(call, plan->args.outputs * plan->args.parts * joined_bytes);
+    reduce_lanes_args *const a = &plan->args;
+    set_params(&key, plan);
+    if (a->parts == 1) return carat_run_kernel(call, &key, a, sizeof *a, plan->groups, 1);
+    void *const scratch = carat_scratch_alloc(call, a->outputs * a->parts * joined_bytes);
     if (!scratch) return carat_step_aside("no memory for partial results");
-    plan->args.partial = scratch;
-    carat_status status = launch(call, &key, plan);
+    a->partial = scratch;
+    carat_status status = carat_run_kernel(call, &key, a, sizeof *a, plan->groups, 1);
     plan_combining(plan);
-    if (status == CARAT_OK) status = launch(call, &key, plan);
+    set_params(&key, plan);
+    if (status == CARAT_OK) status = carat_run_kernel_after(call, &key, a, sizeof *a, plan->groups, 1);
     carat_scratch_free(call, scratch);
     return status;
 }

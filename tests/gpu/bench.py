@@ -113,7 +113,7 @@ def reductions():
     bf16, f32 = torch.bfloat16, torch.float32
     n = 1 << 26
     functions = {
-        "sum": torch.sum, "amax": torch.amax, "any": torch.any, "argmax": torch.argmax,
+        "sum": torch.sum, "amax": torch.amax, "any": torch.any, "logsumexp": torch.logsumexp, "argmax": torch.argmax,
         "max.dim": torch.max, "var": torch.var, "norm": lambda x, dim: torch.linalg.vector_norm(x, 2, dim),
     }
     shapes = {
@@ -122,7 +122,7 @@ def reductions():
         "middle": ((64, 4096, 256), 1), "short middle": ((n // 2048, 8, 256), 1), "channels": ((64, 256, 4096), (0, 2)), "all": ((n,), 0),
     }
     some = {"sum": shapes, "max.dim": ("100 rows", "4096 rows", "dim 0", "middle"), "argmax": ("16 rows", "4096 rows", "dim 0", "all"),
-            "var": ("16 rows", "4096 rows", "dim 0", "middle", "channels", "all"), "amax": ("4096 rows", "dim 0"), "any": ("4096 rows", "dim 0", "all"),
+            "var": ("16 rows", "4096 rows", "dim 0", "middle", "channels", "all"), "amax": ("4096 rows", "dim 0"), "logsumexp": ("100 rows", "4096 rows", "dim 0"), "any": ("4096 rows", "dim 0", "all"),
             "norm": ("4096 rows", "all")}
     for dtype in (f32, bf16):
         size, name = torch.empty(0, dtype=dtype).element_size(), str(dtype)[6:]

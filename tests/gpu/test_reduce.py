@@ -34,8 +34,8 @@ def inputs(shape, dtype, full):
 
 
 def near(mine, theirs, truth, scale):
-    """Like ATen's in everything that can be seen; floating values about as near to the truth as ATen's, double precision near to
-    ATen's for what was added up."""
+    """Like ATen's in everything that can be seen; floating values about as near to the truth as ATen's, but for a few
+    roundings of what was added up."""
     for field in ("dtype", "shape", "device"):
         assert getattr(mine, field) == getattr(theirs, field), field
     assert mine.stride() == theirs.stride()
@@ -48,7 +48,8 @@ def near(mine, theirs, truth, scale):
         return
     truth = truth.double()[finite]
     ours, atens = ((value.double()[finite] - truth).abs() for value in (mine, theirs))
-    allowed = 2 * atens.max() + 16 * torch.finfo(mine.dtype).eps * (truth.abs() if mine.dtype != torch.float64 else scale)
+    computed = torch.float64 if mine.dtype == torch.float64 else torch.float32
+    allowed = 2 * atens.max() + 16 * torch.finfo(mine.dtype).eps * truth.abs() + 4 * torch.finfo(computed).eps * scale
     assert bool((ours <= allowed).all()), (ours.max(), atens.max())
 
 
@@ -95,7 +96,7 @@ ROWS = {
     "amin": lambda x, dim: torch.amin(x, dim, keepdim=True), "all.dim": lambda x, dim: torch.all(x, dim),
     "count_nonzero": lambda x, dim: torch.count_nonzero(x, dim), "argmin": lambda x, dim: torch.argmin(x, dim, keepdim=True),
     "max.dim": lambda x, dim: torch.max(x, dim), "var.correction": lambda x, dim: torch.var(x, dim), "std.correction": lambda x, dim: torch.std(x, dim, unbiased=False),
-    "std_mean.correction": lambda x, dim: torch.std_mean(x, dim),
+    "logsumexp": lambda x, dim: torch.logsumexp(x * 20, dim), "std_mean.correction": lambda x, dim: torch.std_mean(x, dim),
 }
 for order in (0, 1, 2, 3, 0.5, float("inf"), -float("inf")):
     ROWS[f"linalg_vector_norm {order}"] = lambda x, dim, order=order: torch.linalg.vector_norm(x, order, dim)
@@ -160,7 +161,7 @@ def test_special_values(dtype):
     x[:, 7] = -float("inf")
     for y in (x, x.t().contiguous().t(), x.t().contiguous(), x[:, 1:], x[:, :24].contiguous()):
         for dim in (0, 1):
-            for row in ("max.dim", "argmin", "amin", "nansum", "mean.dim", "all.dim", "count_nonzero", "linalg_vector_norm inf", "var.correction"):
+            for row in ("max.dim", "argmin", "amin", "nansum", "mean.dim", "all.dim", "count_nonzero", "linalg_vector_norm inf", "var.correction", "logsumexp"):
                 check(lambda x: ROWS[row](x, dim), row.split()[0], y)
     check(torch.argmax, "argmax", x)
     check(torch.amax, "amax", x[2:3])
