@@ -111,6 +111,14 @@ static carat_status convert(const carat_frame *call, const carat_tensor *from, c
     return carat_copy(call, &to->view, from);
 }
 
+// The dimension along which elements are consecutive; -1: none.
+static int consecutive_dim(const carat_tensor *in)
+{
+    for (int d = 0; d < in->ndim; ++d)
+        if (in->strides[d] == 1 && in->shape[d] > 1) return d;
+    return -1;
+}
+
 // Products of dense rows of f32: of long ones the tree of partial products passes through more subnormal numbers, which cost
 // a third of the time, than ATen's, and of others there is nothing to gain.
 static bool is_product_of_rows(const request *r)
@@ -118,9 +126,8 @@ static bool is_product_of_rows(const request *r)
     const carat_tensor *in = r->space.in;
     if (r->row != CARAT_REDUCE_prod || r->in != CARAT_f32 || carat_numel(in) <= 4096) return false;
     if (carat_reduction_count(&r->space) == carat_numel(in)) return false;
-    for (int d = 0; d < in->ndim; ++d)
-        if (in->strides[d] == 1 && in->shape[d] > 1) return r->space.dims >> d & 1;
-    return false;
+    const int along = consecutive_dim(in);
+    return along >= 0 && (r->space.dims >> along & 1);
 }
 
 // Extremes of f32 and f64, where ATen's hand-made kernel is faster: of columns, and of more than fits the first cache.
@@ -131,9 +138,19 @@ static bool is_slower(const request *r)
     const bool extreme = r->row == CARAT_REDUCE_amax || r->row == CARAT_REDUCE_amin;
     if (!extreme || r->paired || (r->in != CARAT_f32 && r->in != CARAT_f64)) return false;
     if (carat_numel(in) > 4096) return true;
-    for (int d = 0; d < in->ndim; ++d)
-        if (in->strides[d] == 1 && in->shape[d] > 1) return !(r->space.dims >> d & 1);
-    return false;
+    const int along = consecutive_dim(in);
+    return along >= 0 && !(r->space.dims >> along & 1);
+}
+
+// In groups of many lanes: sums of a few halves side by side, where results are a good part of the traffic.
+static bool is_slower_in_lanes(const request *r)
+{
+    enum { FEW = 16, LARGE = 1 << 20 };
+    const carat_tensor *in = r->space.in;
+    if (rows[r->row].accumulate != SUMS || !carat_dtype_in(carat_dtype_of(in), CARAT_HALVES)) return false;
+    if (carat_numel(in) < LARGE || carat_reduction_count(&r->space) > FEW) return false;
+    const int along = consecutive_dim(in);
+    return along >= 0 && !(r->space.dims >> along & 1);
 }
 
 static carat_status check(const carat_frame *call, const request *r)
@@ -146,6 +163,7 @@ static carat_status check(const carat_frame *call, const request *r)
     if (carat_numel(r->space.in) == 0) return carat_step_aside("empty");
     if (r->space.in->ndim > REDUCE_RANK + 1) return carat_step_aside("rank");
     if (!lanes && is_slower(r)) return carat_step_aside("extremes or products of floats");
+    if (lanes && is_slower_in_lanes(r)) return carat_step_aside("sums of a few halves");
     CARAT_TRY(carat_output_check(call, r->index, r->out, ndim, shape));
     const carat_tensor *given = carat_output_given(call, r->index);
     if (given && carat_overlap_of(given, r->space.in) != CARAT_DISJOINT) return carat_step_aside("output overlaps the input");
