@@ -93,7 +93,8 @@ static carat_status check(const carat_frame *call, const carat_key *key, const c
     return carat_kernel_get(call->backend, call->device, key, &kernel);
 }
 
-static carat_status launch_lanes(const carat_frame *call, const carat_key *key, const carat_reduction *space, const carat_output *out, bool values)
+static carat_status launch_lanes(const carat_frame *call, const carat_key *key, const carat_reduction *space,
+                                 const carat_output *out, bool values)
 {
     carat_reduce_lanes plan;
     CARAT_TRY(carat_reduce_lanes_plan(space, &out[0].view, true, &plan));

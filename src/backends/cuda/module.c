@@ -64,6 +64,7 @@ carat_status carat_cuda_launch_on(cuda_stream stream, carat_kernel kernel, const
     const unsigned down = (unsigned)((blocks + across - 1) / across);
     void *parameters[] = {(void *)(uintptr_t)args, &groups};
     cuda_attribute overlap = {.id = CUDA_LAUNCH_OVERLAPPING, .value.on = 1};
-    const cuda_shape shape = {.grid = {across, down, 1}, .block = {k->block, 1, 1}, .stream = stream, .attributes = &overlap, .attribute_count = overlapping};
+    const cuda_shape shape = {.grid = {across, down, 1}, .block = {k->block, 1, 1}, .stream = stream,
+                              .attributes = &overlap, .attribute_count = overlapping};
     return driver->launch(&shape, k->function, parameters, NULL) ? CARAT_INTERNAL_ERROR : CARAT_OK;
 }
