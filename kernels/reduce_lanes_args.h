@@ -3,21 +3,13 @@
 #ifndef CARAT_KERNELS_REDUCE_LANES_ARGS_H
 #define CARAT_KERNELS_REDUCE_LANES_ARGS_H
 
-#define REDUCE_LANES_RANK 8
-
-// An index space of at most 2^31 units, dimension 0 the innermost. Steps count elements.
-typedef struct reduce_lanes_space {
-    u32 size[REDUCE_LANES_RANK];                           // 1 beyond the rank
-    u32 magic[REDUCE_LANES_RANK], shift[REDUCE_LANES_RANK]; // n / size[d] is (mulhi(n, magic) + n) >> shift
-    i64 in[REDUCE_LANES_RANK], out[REDUCE_LANES_RANK];
-    u32 rank, count;
-} reduce_lanes_space;
+#include "lanes_space.h"
 
 typedef struct reduce_lanes_args {
     const void *in;
     void *out, *second; // second: of operators with two results
     void *partial;      // [part][output], where the reduction is cut into parts; NULL: results go to out
-    reduce_lanes_space kept, reduced; // one of them counts vectors of VEC elements along dimension 0
+    lanes_space kept, reduced; // one of them counts vectors of VEC elements along dimension 0
     i64 out_step;       // columns: between the results of a vector
     u64 outputs;
     u32 lanes_log2;     // rows: lanes that share a row; columns and combine: lanes side by side, on different outputs

@@ -18,13 +18,7 @@
 //
 // Defines: T_IN, PART (one of the three), IN_ROWS, LANES, KEEP, VEC, RANK (of the reduced space).
 
-WORD u32 LOCAL_NAME(least)(u32 x, u32 y) { return x < y ? x : y; }
-WORD u32 LOCAL_NAME(most)(u32 x, u32 y) { return x > y ? x : y; }
-
-WORD u32 LOCAL_NAME(quotient)(const reduce_lanes_space *s, u32 n, int d)
-{
-    return ((u32)((u64)n * s->magic[d] >> 32) + n) >> s->shift[d];
-}
+#include "lanes_place.h"
 
 // Where unit n of the reduced space lies in the input; RANK is a constant, for each element comes this way.
 WORD i64 LOCAL_NAME(reduced_place)(const reduce_lanes_args *a, u32 n)
@@ -36,18 +30,6 @@ WORD i64 LOCAL_NAME(reduced_place)(const reduce_lanes_args *a, u32 n)
         n = rest;
     }
     return at + (i64)n * a->reduced.in[RANK - 1];
-}
-
-WORD i64 LOCAL_NAME(kept_place)(const reduce_lanes_args *a, const i64 *step, u32 n)
-{
-    i64 at = 0;
-    u32 d = 0;
-    SCALAR_LOOP for (; d + 1 < a->kept.rank; ++d) {
-        const u32 rest = LOCAL_NAME(quotient)(&a->kept, n, (int)d);
-        at += (i64)(n - rest * a->kept.size[d]) * step[d];
-        n = rest;
-    }
-    return at + (i64)n * step[d];
 }
 
 #define CHAIN(k) (IN_ROWS ? (k) % CHAINS : (k))
@@ -103,7 +85,7 @@ WORD void LOCAL_NAME(emit)(const reduce_lanes_args *a, u32 unit, u32 k, u32 part
 {
     const u64 output = IN_ROWS ? unit : (u64)unit * VEC + k;
     if (a->partial) ((LOCAL_NAME(joined) *)a->partial)[part * a->outputs + output] = v;
-    else LOCAL_NAME(finish)(a, LOCAL_NAME(kept_place)(a, a->kept.out, unit) + k * a->out_step, v);
+    else LOCAL_NAME(finish)(a, LOCAL_NAME(place)(&a->kept, a->kept.out, unit) + k * a->out_step, v);
 }
 
 WORD void LOCAL_NAME(rows)(const reduce_lanes_args *a, u32 group)
@@ -112,7 +94,7 @@ WORD void LOCAL_NAME(rows)(const reduce_lanes_args *a, u32 group)
     const u32 tile = a->parts > 1 ? group / a->parts : group, part = group - tile * a->parts;
     const u32 mine = tile * (LANES >> a->lanes_log2) + ((u32)lane() >> a->lanes_log2), unit = LOCAL_NAME(least)(mine, a->kept.count - 1);
     const u32 first = part * a->share, last = LOCAL_NAME(least)(first + a->share, a->reduced.count);
-    const T_IN *const in = (const T_IN *)a->in + LOCAL_NAME(kept_place)(a, a->kept.in, unit);
+    const T_IN *const in = (const T_IN *)a->in + LOCAL_NAME(place)(&a->kept, a->kept.in, unit);
     LOCAL_NAME(running) v[CHAINS];
     UNROLLED for (int c = 0; c < CHAINS; ++c) v[c] = LOCAL_NAME(start)();
     if (a->partial) MAY_FOLLOW();
@@ -141,7 +123,7 @@ WORD void LOCAL_NAME(columns)(const reduce_lanes_args *a, u32 group)
     LOCAL_NAME(running) v[VEC];
     FOR_VEC(k) v[k] = LOCAL_NAME(start)();
     if (a->partial) MAY_FOLLOW();
-    const u32 taken = LOCAL_NAME(walk)(a, v, (const T_IN *)a->in + LOCAL_NAME(kept_place)(a, a->kept.in, unit),
+    const u32 taken = LOCAL_NAME(walk)(a, v, (const T_IN *)a->in + LOCAL_NAME(place)(&a->kept, a->kept.in, unit),
                                        first + ((u32)lane() >> a->lanes_log2), last, LANES >> a->lanes_log2);
     FOR_VEC(k) {
         const LOCAL_NAME(joined) joined = LOCAL_NAME(join_near)(LOCAL_NAME(widen)(v[k], taken), across, NEAR_LANES);

@@ -118,16 +118,20 @@ template <class T> WORD void put_vec(T *p, const T *v)
 #define WARP_LANES (LANES < 32 ? LANES : 32)
 #define GROUP_WARPS (LANES > 32 ? BLOCK_THREADS / 32 : 1) // of a block
 
-// The lanes that can read each other's registers, and what the one of them holds whose number differs in bit o: a type of
-// any size.
+// The lanes that can read each other's registers, of a value of any type: from_lane, the one whose number differs in bit o;
+// from_lower_lane, the one o below (its own, where there is none); from_last_lane, the last of `span` lanes side by side.
 #define NEAR_LANES WARP_LANES
-template <class T> WORD T from_lane(T v, u32 o)
-{
-    union { T value; u32 word[(sizeof(T) + 3) / 4]; } r;
-    r.value = v;
-    UNROLLED for (int i = 0; i < (int)(sizeof(T) + 3) / 4; ++i) r.word[i] = __shfl_xor_sync(GROUP_MASK, r.word[i], o);
-    return r.value;
-}
+#define EXCHANGE(name, shuffle, place)                                                                  \
+    template <class T> WORD T name(T v, u32 o)                                                          \
+    {                                                                                                   \
+        union { T value; u32 word[(sizeof(T) + 3) / 4]; } r;                                            \
+        r.value = v;                                                                                    \
+        UNROLLED for (int i = 0; i < (int)(sizeof(T) + 3) / 4; ++i) r.word[i] = shuffle(GROUP_MASK, r.word[i], place); \
+        return r.value;                                                                                 \
+    }
+EXCHANGE(from_lane, __shfl_xor_sync, o)
+EXCHANGE(from_lower_lane, __shfl_up_sync, o)
+EXCHANGE(from_last_lane, __shfl_sync, threadIdx.x | (o - 1))
 
 // Functions, not macros: an operand is a shuffle, in which all lanes take part.
 template <class T> WORD T reduce_add(T x, T y) { return x + y; }

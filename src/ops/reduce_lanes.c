@@ -48,11 +48,11 @@ static int vectors_held(int64_t vec, size_t bytes)
 
 // ---- spaces
 
-static bool fill_space(reduce_lanes_space *s, const carat_reduce_dims *dims, int64_t vec)
+bool carat_lanes_fill_space(lanes_space *s, const carat_reduce_dims *dims, int64_t vec)
 {
     int64_t count = 1;
     memset(s, 0, sizeof *s);
-    for (int d = dims->rank; d < REDUCE_LANES_RANK; ++d) s->size[d] = s->magic[d] = 1;
+    for (int d = dims->rank; d < LANES_SPACE_RANK; ++d) s->size[d] = s->magic[d] = 1;
     for (int d = 0; d < dims->rank; ++d) {
         const int64_t size = d ? dims->size[d] : dims->size[0] / vec;
         if (size > LARGEST_COUNT / count) return false;
@@ -143,7 +143,7 @@ carat_status carat_reduce_lanes_plan(const carat_reduction *reduction, const car
     memset(&plan->args, 0, sizeof plan->args);
     carat_reduce_split(reduction, out, ordered, &plan->kept, &reduced);
     const carat_reduce_dims *const kept = &plan->kept;
-    if (kept->rank > REDUCE_LANES_RANK || reduced.rank > REDUCE_LANES_RANK) return carat_step_aside("rank");
+    if (kept->rank > LANES_SPACE_RANK || reduced.rank > LANES_SPACE_RANK) return carat_step_aside("rank");
     reduce_lanes_args *const a = &plan->args;
     const size_t bytes = carat_dtype_size(carat_dtype_of(reduction->in));
     const bool columns = kept->rank && (!reduced.rank || kept->in[0] < reduced.in[0]);
@@ -151,7 +151,7 @@ carat_status carat_reduce_lanes_plan(const carat_reduction *reduction, const car
     int64_t vec = choose_vector(reduction, along, columns ? &reduced : kept, !columns && reduced.rank == 1);
     // Of a row of a few vectors nothing is left over.
     while (!columns && vec > 1 && along->size[0] % vec && along->size[0] / vec <= 1 << WARP_LOG2) vec /= 2;
-    if (!fill_space(&a->kept, kept, columns ? vec : 1) || !fill_space(&a->reduced, &reduced, columns ? 1 : vec))
+    if (!carat_lanes_fill_space(&a->kept, kept, columns ? vec : 1) || !carat_lanes_fill_space(&a->reduced, &reduced, columns ? 1 : vec))
         return carat_step_aside("more than 2^31 elements");
     a->in = carat_data(reduction->in);
     a->out = carat_data(out);
@@ -159,7 +159,7 @@ carat_status carat_reduce_lanes_plan(const carat_reduction *reduction, const car
     a->out_step = kept->rank ? kept->out[0] : 0;
     a->rest = columns || !reduced.rank ? 0 : (uint32_t)(reduced.size[0] % vec);
     plan->vector = log2_ceil(vec);
-    plan->rank = reduced.rank <= 1 ? 1 : reduced.rank == 2 ? 2 : REDUCE_LANES_RANK;
+    plan->rank = reduced.rank <= 1 ? 1 : reduced.rank == 2 ? 2 : LANES_SPACE_RANK;
     if (columns) plan_columns(plan, vectors_held(vec, bytes));
     else plan_rows(plan, vectors_held(vec, bytes));
     return a->parts > 1 && a->outputs > LARGEST_COUNT ? carat_step_aside("more than 2^31 elements") : CARAT_OK;
@@ -178,7 +178,7 @@ static void set_params(carat_key *key, const carat_reduce_lanes *plan)
 static void plan_combining(carat_reduce_lanes *plan)
 {
     reduce_lanes_args *const a = &plan->args;
-    fill_space(&a->kept, &plan->kept, 1); // as large as before, in elements
+    carat_lanes_fill_space(&a->kept, &plan->kept, 1); // as large as before, in elements
     a->in = a->partial;
     a->partial = NULL;
     a->lanes_log2 = (uint32_t)smaller(log2_ceil(a->kept.count), WARP_LOG2);

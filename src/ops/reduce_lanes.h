@@ -7,6 +7,9 @@
 #include "ops/reduce_space.h"
 #include "reduce_lanes_args.h"
 
+// The index space of dimensions, dimension 0 in vectors of `vec`. False if it has more than 2^31 units.
+bool carat_lanes_fill_space(lanes_space *space, const carat_reduce_dims *dims, int64_t vec);
+
 // A planned reduction. A family sets the numbers of its formula in args, and args.second.
 typedef struct carat_reduce_lanes {
     reduce_lanes_args args;

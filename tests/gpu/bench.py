@@ -106,6 +106,7 @@ def cases():
                        lambda d=dtype, c=cols: (lambda x=randn(n // c, c, dtype=d), w=randn(c, dtype=d), b=randn(c, dtype=d):
                        torch.nn.functional.layer_norm(x, (c,), w, b)))
     yield from reductions()
+    yield from scans()
 
 
 def reductions():
@@ -143,6 +144,22 @@ def reductions():
     yield "reduce sum i64 dim 0", 8 * n // 4, lambda: (lambda x=randn(4096, 4096, dtype=torch.int64): x.sum(0))
 
 
+def scans():
+    n = 1 << 26
+    shapes = {"100 rows": ((n // 100, 100), 1), "1024 rows": ((n // 1024, 1024), 1), "4096 rows": ((n // 4096, 4096), 1), "long rows": ((256, n // 256), 1),
+              "dim 0": ((8192, 8192), 0), "middle": ((64, 4096, 256), 1), "tall": ((8192, 256), 0)}
+    for dtype in (torch.float32, torch.bfloat16):
+        size, name = torch.empty(0, dtype=dtype).element_size(), str(dtype)[6:]
+        for case, (shape, dim) in shapes.items():
+            count = torch.Size(shape).numel()
+            yield f"scan cumsum {case} {name}", 2 * count * size, lambda d=dtype, s=shape, i=dim: (lambda x=randn(*s, dtype=d): x.cumsum(i))
+        for case in ("4096 rows", "dim 0"):
+            shape, dim = shapes[case]
+            yield f"scan cummax {case} {name}", n * (2 * size + 8), lambda d=dtype, s=shape, i=dim: (lambda x=randn(*s, dtype=d): x.cummax(i))
+            yield f"scan logcumsumexp {case} {name}", 2 * n * size, lambda d=dtype, s=shape, i=dim: (lambda x=randn(*s, dtype=d): x.logcumsumexp(i))
+    yield "scan cumsum i64 4096 rows", 16 * n // 4, lambda: (lambda x=randn(n // 16384, 4096, dtype=torch.int64): x.cumsum(1))
+
+
 def carat_has(name):
     return any(op.overload == name and "cuda" in op.backends for op in carat.ops())
 
@@ -165,6 +182,7 @@ def host_cases():
     yield "max.dim", lambda: z.max(1)
     yield "var", lambda: z.var(0)
     yield "any", lambda: z.any()
+    yield "cumsum", lambda: z.cumsum(0)
 
 
 def main():
