@@ -69,6 +69,11 @@ typedef struct carat_backend {
     carat_status (*launch)(const carat_context *context, carat_device device, carat_kernel kernel, const void *args,
                            size_t args_size, int64_t groups, int64_t grain);
 
+    // The same for a kernel that begins with the dialect's word AWAIT_EARLIER: its groups may be brought in while those of the
+    // launch just before on the stream, which said MAY_FOLLOW, are still at work. NULL: `launch` is as good.
+    carat_status (*launch_after)(const carat_context *context, carat_device device, carat_kernel kernel, const void *args,
+                                 size_t args_size, int64_t groups, int64_t grain);
+
     // Packs of kernels compiled when the package was built, best first, NULL-terminated; paths relative to the
     // library's own folder. May be NULL.
     const char *const *(*packs)(void);

@@ -86,6 +86,19 @@ WORD void SYNC()
 extern "C" __device__ void __assertfail(const char *condition, const char *file, unsigned line, const char *function, unsigned long size);
 #define REQUIRE(condition) ((condition) ? (void)0 : __assertfail(#condition, "carat", 0, "kernel", 1))
 
+// What is read before it isn't put off to where it is used.
+WORD void READ_NOW() { asm volatile("" ::: "memory"); }
+
+// The launch that follows on the stream may bring its groups in; they wait for the end of this one before they go on. Older
+// devices begin launches one after the other anyway.
+#if __CUDA_ARCH__ >= 900
+WORD void MAY_FOLLOW() { asm volatile("griddepcontrol.launch_dependents;" ::: "memory"); }
+WORD void AWAIT_EARLIER() { asm volatile("griddepcontrol.wait;" ::: "memory"); }
+#else
+WORD void MAY_FOLLOW() {}
+WORD void AWAIT_EARLIER() {}
+#endif
+
 // ---- loops
 #define UNROLLED _Pragma("unroll")
 #define SCALAR_LOOP
@@ -118,6 +131,21 @@ template <class T> WORD void put_vec(T *p, const T *v)
 // cluster's blocks, each of which writes what it has to all of them
 #define WARP_LANES (LANES < 32 ? LANES : 32)
 #define GROUP_WARPS (LANES > 32 ? BLOCK_THREADS / 32 : 1) // of a block
+
+// The lanes that can read each other's registers, of a value of any type: from_lane, the one whose number differs in bit o;
+// from_lower_lane, the one o below (its own, where there is none); from_last_lane, the last of `span` lanes side by side.
+#define NEAR_LANES WARP_LANES
+#define EXCHANGE(name, shuffle, place)                                                                  \
+    template <class T> WORD T name(T v, u32 o)                                                          \
+    {                                                                                                   \
+        union { T value; u32 word[(sizeof(T) + 3) / 4]; } r;                                            \
+        r.value = v;                                                                                    \
+        UNROLLED for (int i = 0; i < (int)(sizeof(T) + 3) / 4; ++i) r.word[i] = shuffle(GROUP_MASK, r.word[i], place); \
+        return r.value;                                                                                 \
+    }
+EXCHANGE(from_lane, __shfl_xor_sync, o)
+EXCHANGE(from_lower_lane, __shfl_up_sync, o)
+EXCHANGE(from_last_lane, __shfl_sync, threadIdx.x | (o - 1))
 
 // Functions, not macros: an operand is a shuffle, in which all lanes take part.
 template <class T> WORD T reduce_add(T x, T y) { return x + y; }

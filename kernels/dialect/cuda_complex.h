@@ -14,6 +14,7 @@ template <class R> WORD complex_of<R> operator*(complex_of<R> x, complex_of<R> y
 {
     return { x.re * y.re - x.im * y.im, x.re * y.im + x.im * y.re };
 }
+template <class R> WORD complex_of<R> operator/(complex_of<R> x, f64 y) { return { (R)(x.re / y), (R)(x.im / y) }; }
 template <class R> WORD bool operator==(complex_of<R> x, complex_of<R> y) { return x.re == y.re && x.im == y.im; }
 template <class R> WORD bool operator!=(complex_of<R> x, complex_of<R> y) { return !(x == y); }
 template <class R> WORD bool operator==(complex_of<R> x, int y) { return x.re == y && x.im == 0; }

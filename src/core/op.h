@@ -139,6 +139,9 @@ carat_status carat_fail(carat_status status, const char *format, ...) __attribut
 // Looks up the kernel of a key on the call's device and runs it over `groups` groups; a thread takes at least `grain`.
 carat_status carat_run_kernel(const carat_frame *call, const carat_key *key, const void *args, size_t args_size,
                               int64_t groups, int64_t grain);
+// The same for a kernel that only goes on from what the call's last launch left (see carat_backend.launch_after).
+carat_status carat_run_kernel_after(const carat_frame *call, const carat_key *key, const void *args, size_t args_size,
+                                    int64_t groups, int64_t grain);
 // Short-lived memory that kernels of the call's device can use; NULL if there is none.
 void *carat_scratch_alloc(const carat_frame *call, size_t bytes);
 void carat_scratch_free(const carat_frame *call, void *block);

@@ -204,6 +204,15 @@ carat_status carat_run_kernel(const carat_frame *call, const carat_key *key, con
     return call->backend->launch(call->context, call->device, kernel, args, args_size, groups, grain);
 }
 
+carat_status carat_run_kernel_after(const carat_frame *call, const carat_key *key, const void *args, size_t args_size,
+                                    int64_t groups, int64_t grain)
+{
+    if (groups <= 0 || !call->backend->launch_after) return carat_run_kernel(call, key, args, args_size, groups, grain);
+    carat_kernel kernel;
+    CARAT_TRY(carat_kernel_get(call->backend, call->device, key, &kernel));
+    return call->backend->launch_after(call->context, call->device, kernel, args, args_size, groups, grain);
+}
+
 void *carat_scratch_alloc(const carat_frame *call, size_t bytes)
 {
     if (call->device.type == CARAT_CPU) return carat_alloc(bytes);

@@ -2,7 +2,7 @@
 // argmax, argmin, and max and min with indices, from arguments to results.
 #include "jit/jit.h"
 #include "ops/pointwise.h"
-#include "ops/reduce_space.h"
+#include "ops/reduce_lanes.h"
 
 typedef struct argreduce_row {
     carat_row base;
@@ -46,27 +46,30 @@ static void describe(const carat_key *key, const carat_target *target, carat_def
     const carat_dtype in = (carat_dtype)key->dtypes[0], acc = accumulator(in);
     carat_define(defines, "T_IN", "%s", carat_dtype_name(in));
     carat_define(defines, "T_ACC", "%s", carat_dtype_name(acc));
-    carat_define(defines, "T_INDEX", "%s", carat_dtype_size(acc) == 8 ? "i64" : "i32");
     carat_define(defines, "FLOATING", "%d", !carat_is_integral(acc));
     carat_define(defines, "COMPARE", "%s", row->compare);
     carat_define(defines, "IDENTITY", "%s", limit(acc, row->compare[0] == '>'));
     carat_define(defines, "VALUES", "%d", row->values);
+    if (target->lanes > 1) {
+        carat_reduce_lanes_define(key, carat_dtype_size(in), defines);
+        return;
+    }
+    carat_define(defines, "T_INDEX", "%s", carat_dtype_size(acc) == 8 ? "i64" : "i32");
     carat_define(defines, "VEC", "%d", target->vector_bytes / (int)carat_dtype_size(acc));
 }
 
 static void enumerate(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg)
 {
-    (void)target;
     for (int row = 0; row < ROWS; ++row)
         for (carat_dtype in = 0; in < CARAT_DTYPE_COUNT; ++in)
             if (carat_dtype_in(in, rows[row].base.dtypes)) {
                 const carat_key key = make_key(row, in);
-                emit(arg, &key);
+                if (target->lanes > 1) carat_reduce_lanes_enumerate(key, carat_dtype_size(in), emit, arg);
+                else emit(arg, &key);
             }
 }
 
 // ---- running
-
 
 static carat_status check(const carat_frame *call, const carat_key *key, const carat_reduction *space, const argreduce_row *row)
 {
@@ -86,7 +89,18 @@ static carat_status check(const carat_frame *call, const carat_key *key, const c
     }
     const carat_tensor *first = carat_output_given(call, 0), *second = carat_output_given(call, 1);
     if (first && second && carat_overlap_of(first, second) != CARAT_DISJOINT) return carat_step_aside("outputs overlap");
+    if (carat_has_lanes(call)) return CARAT_OK; // layouts have kernels of their own there: the launch finds out
     return carat_kernel_get(call->backend, call->device, key, &kernel);
+}
+
+static carat_status launch_lanes(const carat_frame *call, const carat_key *key, const carat_reduction *space,
+                                 const carat_output *out, bool values)
+{
+    carat_reduce_lanes plan;
+    CARAT_TRY(carat_reduce_lanes_plan(space, &out[0].view, true, &plan));
+    if (values) plan.args.second = carat_data(&out[1].view);
+    const size_t bytes = carat_dtype_size(accumulator((carat_dtype)key->dtypes[0])); // the index takes as much with its padding
+    return carat_reduce_lanes_run(call, *key, &plan, 2 * bytes);
 }
 
 // All dimensions of a tensor with gaps or another order: a contiguous copy, in a block that the caller frees.
@@ -110,6 +124,7 @@ static carat_status run_checked(carat_frame *call, const carat_key *key, carat_r
     carat_reduce_launch launch;
     CARAT_TRY(carat_output_make(call, 0, values ? (carat_dtype)key->dtypes[0] : CARAT_i64, ndim, shape, NULL, &out[0]));
     if (values) CARAT_TRY(carat_output_make(call, 1, CARAT_i64, ndim, shape, NULL, &out[1]));
+    if (carat_has_lanes(call)) return launch_lanes(call, key, &space, out, values);
     carat_status status = CARAT_OK;
     if (everything && !carat_is_contiguous(space.in)) {
         status = straighten(call, space.in, &straight);
@@ -141,6 +156,7 @@ static carat_status run(carat_frame *call)
 const carat_family carat_family_argreduce = {
     .name = "argreduce",
     .source = "argreduce.k.c",
+    .lanes_source = "argreduce_lanes.k.c",
     .rows = &rows[0].base,
     .row_size = sizeof *rows,
     .row_count = ROWS,

@@ -70,6 +70,15 @@ int64_t carat_lanes_ahead(int64_t bytes)
     return bytes < LEAST_AHEAD ? INT64_C(1) << 60 : AHEAD_BYTES / bytes + 1;
 }
 
+// Granlund and Montgomery, Division by Invariant Integers using Multiplication.
+void carat_lanes_divisor(uint64_t size, uint32_t *magic, uint32_t *shift)
+{
+    unsigned log = 0;
+    while (log < 31 && (UINT64_C(1) << log) < size) ++log;
+    *shift = log;
+    *magic = (uint32_t)((UINT64_C(1) << 32) * ((UINT64_C(1) << log) - size) / size + 1);
+}
+
 void carat_lanes_define(carat_lanes shape, carat_defines *defines)
 {
     carat_define(defines, "LANES", "%d", 1 << shape.lanes);

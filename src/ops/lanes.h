@@ -26,6 +26,9 @@ bool carat_lanes_rows(const carat_tensor *tensor, int dim, int64_t *rows, int64_
 // it brings.
 int64_t carat_lanes_ahead(int64_t bytes);
 
+// n / size for n below 2^31 is (mulhi(n, magic) + n) >> shift, in 32 bits.
+void carat_lanes_divisor(uint64_t size, uint32_t *magic, uint32_t *shift);
+
 // The constants LANES, PART_LANES, KEEP and VEC.
 void carat_lanes_define(carat_lanes shape, carat_defines *defines);
 

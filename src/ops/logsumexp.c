@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // logsumexp from arguments to results.
 #include "jit/jit.h"
-#include "ops/reduce_space.h"
+#include "ops/reduce_lanes.h"
 
 static const carat_row rows[] = {
 #define LOGSUMEXP(id, overloads, dtypes) { #id, overloads, dtypes, NULL },
@@ -21,16 +21,17 @@ static void describe(const carat_key *key, const carat_target *target, carat_def
     const carat_dtype in = (carat_dtype)key->dtypes[0], acc = carat_compute_dtype(in);
     carat_define(defines, "T_IN", "%s", carat_dtype_name(in));
     carat_define(defines, "T_ACC", "%s", carat_dtype_name(acc));
-    carat_define(defines, "VEC", "%d", target->vector_bytes / (int)carat_dtype_size(acc));
+    if (target->lanes > 1) carat_reduce_lanes_define(key, carat_dtype_size(in), defines);
+    else carat_define(defines, "VEC", "%d", target->vector_bytes / (int)carat_dtype_size(acc));
 }
 
 static void enumerate(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg)
 {
-    (void)target;
     for (carat_dtype in = 0; in < CARAT_DTYPE_COUNT; ++in)
         if (carat_dtype_in(in, rows[0].dtypes)) {
             const carat_key key = make_key(in);
-            emit(arg, &key);
+            if (target->lanes > 1) carat_reduce_lanes_enumerate(key, carat_dtype_size(in), emit, arg);
+            else emit(arg, &key);
         }
 }
 
@@ -53,11 +54,19 @@ static carat_status check(const carat_frame *call, const carat_key *key, const c
     if (!carat_dtype_in(dtype, rows[0].dtypes)) return carat_step_aside("dtype");
     if (carat_numel(space->in) == 0) return carat_step_aside("empty");
     if (space->in->ndim > REDUCE_RANK + 1) return carat_step_aside("rank");
-    if (has_short_rows(space)) return carat_step_aside("short rows");
+    if (!carat_has_lanes(call) && has_short_rows(space)) return carat_step_aside("short rows");
     CARAT_TRY(carat_output_check(call, 0, dtype, ndim, shape));
     const carat_tensor *given = carat_output_given(call, 0);
     if (given && carat_overlap_of(given, space->in) != CARAT_DISJOINT) return carat_step_aside("output overlaps the input");
+    if (carat_has_lanes(call)) return CARAT_OK; // layouts have kernels of their own there: the launch finds out
     return carat_kernel_get(call->backend, call->device, key, &kernel);
+}
+
+static carat_status launch_lanes(const carat_frame *call, const carat_key *key, const carat_reduction *space, const carat_tensor *out)
+{
+    carat_reduce_lanes plan;
+    CARAT_TRY(carat_reduce_lanes_plan(space, out, false, &plan));
+    return carat_reduce_lanes_run(call, *key, &plan, 2 * carat_dtype_size(carat_compute_dtype((carat_dtype)key->dtypes[0])));
 }
 
 // (self, dim, keepdim)
@@ -76,6 +85,7 @@ static carat_status run(carat_frame *call)
     carat_output out;
     carat_reduce_launch launch;
     CARAT_TRY(carat_output_make(call, 0, dtype, ndim, shape, NULL, &out));
+    if (carat_has_lanes(call)) return launch_lanes(call, &key, &space, &out.view);
     CARAT_TRY(carat_reduce_plan(&space, &out.view, CARAT_REDUCE_UNFOLDED, &launch));
     return carat_reduce_run(call, &key, &launch, sizeof(double), sizeof(double));
 }
@@ -83,6 +93,7 @@ static carat_status run(carat_frame *call)
 const carat_family carat_family_logsumexp = {
     .name = "logsumexp",
     .source = "logsumexp.k.c",
+    .lanes_source = "logsumexp_lanes.k.c",
     .rows = rows,
     .row_size = sizeof *rows,
     .row_count = sizeof rows / sizeof *rows,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // var, std, var_mean and std_mean from arguments to results.
 #include "jit/jit.h"
-#include "ops/reduce_space.h"
+#include "ops/reduce_lanes.h"
 
 typedef struct moments_row {
     carat_row base;
@@ -27,22 +27,26 @@ static void describe(const carat_key *key, const carat_target *target, carat_def
     const moments_row *row = &rows[key->row];
     const carat_dtype in = (carat_dtype)key->dtypes[0], acc = carat_compute_dtype(in);
     carat_define(defines, "T_IN", "%s", carat_dtype_name(in));
-    carat_define(defines, "T_OUT", "%s", carat_dtype_name(in));
     carat_define(defines, "T_ACC", "%s", carat_dtype_name(acc));
-    carat_define(defines, "T_WIDE", "%s", "f64");
     carat_define(defines, "ROOT", "%d", row->root);
     carat_define(defines, "WITH_MEAN", "%d", row->with_mean);
+    if (target->lanes > 1) {
+        carat_reduce_lanes_define(key, carat_dtype_size(in), defines);
+        return;
+    }
+    carat_define(defines, "T_OUT", "%s", carat_dtype_name(in));
+    carat_define(defines, "T_WIDE", "%s", "f64");
     carat_define(defines, "VEC", "%d", target->vector_bytes / (int)carat_dtype_size(acc));
 }
 
 static void enumerate(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg)
 {
-    (void)target;
     for (int row = 0; row < ROWS; ++row)
         for (carat_dtype in = 0; in < CARAT_DTYPE_COUNT; ++in)
             if (carat_dtype_in(in, rows[row].base.dtypes)) {
                 const carat_key key = make_key(row, in);
-                emit(arg, &key);
+                if (target->lanes > 1) carat_reduce_lanes_enumerate(key, carat_dtype_size(in), emit, arg);
+                else emit(arg, &key);
             }
 }
 
@@ -64,7 +68,19 @@ static carat_status check(const carat_frame *call, const carat_key *key, const c
     }
     const carat_tensor *first = carat_output_given(call, 0), *second = row->with_mean ? carat_output_given(call, 1) : NULL;
     if (second && carat_overlap_of(first, second) != CARAT_DISJOINT) return carat_step_aside("outputs overlap");
+    if (carat_has_lanes(call)) return CARAT_OK; // layouts have kernels of their own there: the launch finds out
     return carat_kernel_get(call->backend, call->device, key, &kernel);
+}
+
+static carat_status launch_lanes(const carat_frame *call, const carat_key *key, const carat_reduction *space, double correction,
+                                 const carat_output *out, bool with_mean)
+{
+    carat_reduce_lanes plan;
+    CARAT_TRY(carat_reduce_lanes_plan(space, &out[0].view, false, &plan));
+    plan.args.count = (double)carat_reduction_count(space);
+    plan.args.correction = correction;
+    if (with_mean) plan.args.second = carat_data(&out[1].view);
+    return carat_reduce_lanes_run(call, *key, &plan, 3 * carat_dtype_size(carat_compute_dtype((carat_dtype)key->dtypes[0])));
 }
 
 // (self, dim, correction, keepdim)
@@ -86,6 +102,7 @@ static carat_status run(carat_frame *call)
     carat_reduce_launch launch;
     CARAT_TRY(carat_output_make(call, 0, dtype, ndim, shape, NULL, &out[0]));
     if (row->with_mean) CARAT_TRY(carat_output_make(call, 1, dtype, ndim, shape, NULL, &out[1]));
+    if (carat_has_lanes(call)) return launch_lanes(call, &key, &space, correction, out, row->with_mean);
     CARAT_TRY(carat_reduce_plan(&space, &out[0].view, CARAT_REDUCE_UNFOLDED, &launch));
     launch.args.count = (double)carat_reduction_count(&space);
     launch.args.correction = correction;
@@ -96,6 +113,7 @@ static carat_status run(carat_frame *call)
 const carat_family carat_family_moments = {
     .name = "moments",
     .source = "moments.k.c",
+    .lanes_source = "moments_lanes.k.c",
     .rows = &rows[0].base,
     .row_size = sizeof *rows,
     .row_count = ROWS,

@@ -2,6 +2,7 @@
 // Pointwise launches in groups of many lanes (kernels/pointwise_lanes.k.c): which way through the elements, how wide the
 // vectors, and the kernels that there are.
 #include "core/kernel_types.h"
+#include "ops/lanes.h"
 #include "ops/pointwise_space.h"
 #include "pointwise_lanes_args.h"
 
@@ -151,15 +152,6 @@ static carat_status begin_key(const carat_pointwise *launch, const carat_pointwi
 
 // ---- the plan
 
-// n / size by a multiplication (Granlund and Montgomery), for n below 2^31.
-static void set_divisor(pointwise_lanes_args *a, int d)
-{
-    unsigned shift = 0;
-    while (shift < 31 && (UINT64_C(1) << shift) < a->size[d]) ++shift;
-    a->shift[d] = shift;
-    a->magic[d] = (uint32_t)((UINT64_C(1) << 32) * ((UINT64_C(1) << shift) - a->size[d]) / a->size[d] + 1);
-}
-
 static bool divides(int64_t n, int64_t by)
 {
     return n % by == 0;
@@ -207,7 +199,7 @@ static int64_t plan_spans(pointwise_lanes_args *a, const carat_pointwise_space *
     for (int d = 0; d < s->rank; ++d) a->count *= a->size[d];
     key->params[KEY_RANK] = (uint8_t)(s->rank <= 1 ? 1 : s->rank <= 3 ? s->rank : LANES_RANK);
     key->params[KEY_WIDE] = a->count > LARGEST_U32_COUNT;
-    for (int d = 0; d < LANES_RANK && !key->params[KEY_WIDE]; ++d) set_divisor(a, d);
+    for (int d = 0; d < LANES_RANK && !key->params[KEY_WIDE]; ++d) carat_lanes_divisor(a->size[d], &a->magic[d], &a->shift[d]);
     return parts_of((int64_t)a->count, LANES * vectors_held(key, row));
 }
 

@@ -3,7 +3,7 @@
 #include "ops/reduce.h"
 #include "jit/jit.h"
 #include "ops/pointwise.h"
-#include "ops/reduce_space.h"
+#include "ops/reduce_lanes.h"
 
 #include <math.h>
 #include <string.h>
@@ -110,6 +110,14 @@ static carat_status convert(const carat_frame *call, const carat_tensor *from, c
     return carat_copy(call, &to->view, from);
 }
 
+// The dimension along which elements are consecutive; -1: none.
+static int consecutive_dim(const carat_tensor *in)
+{
+    for (int d = 0; d < in->ndim; ++d)
+        if (in->strides[d] == 1 && in->shape[d] > 1) return d;
+    return -1;
+}
+
 // Products of dense rows of f32: of long ones the tree of partial products passes through more subnormal numbers, which cost
 // a third of the time, than ATen's, and of others there is nothing to gain.
 static bool is_product_of_rows(const request *r)
@@ -117,24 +125,47 @@ static bool is_product_of_rows(const request *r)
     const carat_tensor *in = r->space.in;
     if (r->row != CARAT_REDUCE_prod || r->in != CARAT_f32 || carat_numel(in) <= 4096) return false;
     if (carat_reduction_count(&r->space) == carat_numel(in)) return false;
-    for (int d = 0; d < in->ndim; ++d)
-        if (in->strides[d] == 1 && in->shape[d] > 1) return r->space.dims >> d & 1;
-    return false;
+    const int along = consecutive_dim(in);
+    return along >= 0 && (r->space.dims >> along & 1);
+}
+
+// In groups of many lanes: sums of a few halves side by side, where results are a good part of the traffic.
+static bool is_slower_in_lanes(const request *r)
+{
+    enum { FEW = 16, LARGE = 1 << 20 };
+    const carat_tensor *in = r->space.in;
+    if (rows[r->row].accumulate != SUMS || !carat_dtype_in(carat_dtype_of(in), CARAT_HALVES)) return false;
+    if (carat_numel(in) < LARGE || carat_reduction_count(&r->space) > FEW) return false;
+    const int along = consecutive_dim(in);
+    return along >= 0 && !(r->space.dims >> along & 1);
 }
 
 static carat_status check(const carat_frame *call, const request *r)
 {
+    const bool lanes = carat_has_lanes(call);
     const carat_key key = carat_reduce_key(r->row, r->in, r->out);
     carat_kernel kernel;
     int64_t shape[CARAT_MAX_DIMS];
     const int ndim = carat_reduction_shape(&r->space, shape);
     if (carat_numel(r->space.in) == 0) return carat_step_aside("empty");
     if (r->space.in->ndim > REDUCE_RANK + 1) return carat_step_aside("rank");
-    if (is_product_of_rows(r)) return carat_step_aside("products of rows of floats");
+    if (!lanes && is_product_of_rows(r)) return carat_step_aside("products of rows of floats");
+    if (lanes && is_slower_in_lanes(r)) return carat_step_aside("sums of a few halves");
     CARAT_TRY(carat_output_check(call, r->index, r->out, ndim, shape));
     const carat_tensor *given = carat_output_given(call, r->index);
     if (given && carat_overlap_of(given, r->space.in) != CARAT_DISJOINT) return carat_step_aside("output overlaps the input");
+    if (lanes) return CARAT_OK; // layouts have kernels of their own there: the launch finds out
     return carat_kernel_get(call->backend, call->device, &key, &kernel);
+}
+
+static carat_status launch_lanes(const carat_frame *call, const request *r, const carat_tensor *out)
+{
+    const carat_key key = carat_reduce_lanes_key(r->row, carat_dtype_of(r->space.in), r->in, r->out);
+    carat_reduce_lanes plan;
+    CARAT_TRY(carat_reduce_lanes_plan(&r->space, out, false, &plan));
+    plan.args.count = (double)carat_reduction_count(&r->space);
+    plan.args.p = r->p;
+    return carat_reduce_lanes_run(call, key, &plan, carat_reduce_lanes_joined_bytes(&key));
 }
 
 // The request was checked; makes its result.
@@ -146,6 +177,7 @@ static carat_status run_request(carat_frame *call, const request *r)
     int64_t shape[CARAT_MAX_DIMS];
     const int ndim = carat_reduction_shape(&space, shape);
     CARAT_TRY(carat_output_make(call, r->index, r->out, ndim, shape, NULL, &out));
+    if (carat_has_lanes(call)) return launch_lanes(call, r, &out.view);
     carat_status status = CARAT_OK;
     if (r->in != carat_dtype_of(space.in)) {
         status = convert(call, space.in, r->in, &converted);
@@ -246,9 +278,17 @@ static carat_status run(carat_frame *call)
     return run_request(call, &r);
 }
 
+// Norms of a list in one launch, and both extremes in one pass, are ATen's on a device.
+static bool has_lanes(int index)
+{
+    return rows[index].form != FOREACH && rows[index].form != PAIR;
+}
+
 const carat_family carat_family_reduce = {
     .name = "reduce",
     .source = "reduce.k.c",
+    .lanes_source = "reduce_lanes.k.c",
+    .row_has_lanes = has_lanes,
     .rows = &rows[0].base,
     .row_size = sizeof *rows,
     .row_count = CARAT_REDUCE_COUNT,

@@ -31,4 +31,8 @@ size_t carat_reduce_partial_bytes(const carat_key *key);
 void carat_reduce_describe(const carat_key *key, const carat_target *target, carat_defines *defines);
 void carat_reduce_enumerate(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg);
 
+// The same for groups of many lanes, which convert elements of `in` to `as` when they read them.
+carat_key carat_reduce_lanes_key(carat_reduce_id row, carat_dtype in, carat_dtype as, carat_dtype out);
+size_t carat_reduce_lanes_joined_bytes(const carat_key *key);
+
 #endif

@@ -59,12 +59,7 @@ int64_t carat_reduction_count(const carat_reduction *reduction)
 
 // ---- dimensions
 
-typedef struct dims { // innermost first
-    int rank;
-    int64_t size[CARAT_MAX_DIMS], in[CARAT_MAX_DIMS], out[CARAT_MAX_DIMS];
-} dims;
-
-static void insert(dims *to, int64_t size, int64_t in, int64_t out, bool ordered)
+static void insert(carat_reduce_dims *to, int64_t size, int64_t in, int64_t out, bool ordered)
 {
     int at = to->rank++;
     for (; at > 0 && (ordered || to->in[at - 1] > in); --at) {
@@ -77,7 +72,7 @@ static void insert(dims *to, int64_t size, int64_t in, int64_t out, bool ordered
     to->out[at] = out;
 }
 
-static void merge(dims *d)
+static void merge(carat_reduce_dims *d)
 {
     int last = 0;
     for (int i = 1; i < d->rank; ++i) {
@@ -93,7 +88,8 @@ static void merge(dims *d)
     if (d->rank) d->rank = last + 1;
 }
 
-static void split_dims(const carat_reduction *r, const carat_tensor *out, bool ordered, dims *kept, dims *reduced)
+void carat_reduce_split(const carat_reduction *r, const carat_tensor *out, bool ordered, carat_reduce_dims *kept,
+                        carat_reduce_dims *reduced)
 {
     kept->rank = reduced->rank = 0;
     const bool all_there = out->ndim == r->in->ndim;
@@ -167,8 +163,8 @@ static void cut(carat_reduce_launch *launch, int64_t outer)
 carat_status carat_reduce_plan(const carat_reduction *reduction, const carat_tensor *out, int flags, carat_reduce_launch *launch)
 {
     reduce_args *a = &launch->args;
-    dims kept, reduced;
-    split_dims(reduction, out, flags & CARAT_REDUCE_ORDERED, &kept, &reduced);
+    carat_reduce_dims kept, reduced;
+    carat_reduce_split(reduction, out, flags & CARAT_REDUCE_ORDERED, &kept, &reduced);
     if (kept.rank > REDUCE_RANK + 1 || reduced.rank > REDUCE_RANK + 1) return carat_step_aside("rank");
     memset(a, 0, sizeof *a);
     a->in = carat_data(reduction->in);

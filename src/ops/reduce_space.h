@@ -22,6 +22,16 @@ int carat_reduction_shape(const carat_reduction *reduction, int64_t *shape);
 // Elements of the input that make one of the result.
 int64_t carat_reduction_count(const carat_reduction *reduction);
 
+// Dimensions of one kind, sorted by their strides in the input, the smallest first, and merged where neighbours allow it.
+typedef struct carat_reduce_dims {
+    int rank;
+    int64_t size[CARAT_MAX_DIMS], in[CARAT_MAX_DIMS], out[CARAT_MAX_DIMS];
+} carat_reduce_dims;
+// The kept and the reduced dimensions of a reduction to `out` (with or without the reduced ones); `ordered`: the reduced ones
+// stay as they are, the last one first.
+void carat_reduce_split(const carat_reduction *reduction, const carat_tensor *out, bool ordered, carat_reduce_dims *kept,
+                        carat_reduce_dims *reduced);
+
 // The launch of a reduction: kernel arguments without the operator's own numbers, and how many groups.
 typedef struct carat_reduce_launch {
     reduce_args args;

@@ -3,11 +3,10 @@
 #include "core/kernel_types.h"
 #include "core/tensor.h"
 #include "jit/jit.h"
+#include "ops/scan_lanes.h"
 #include "scan_args.h"
 
 #include <string.h>
-
-enum { TOTALS, SELF, EXTREME }; // form
 
 enum {
     GROUP_ELEMENTS = 16384,  // a group's work
@@ -15,13 +14,7 @@ enum {
     LONG_ROW = 4096,         // a single row beyond this is one chain, in which ATen is as fast
 };
 
-typedef struct scan_row {
-    carat_row base;
-    uint8_t form;
-    const char *combine;
-} scan_row;
-
-static const scan_row rows[] = {
+static const carat_scan_row rows[] = {
 #define SCAN(id, overloads, dtypes, form, combine) { { #id, overloads, dtypes, NULL }, form, #combine },
 #include "scan.def"
 #undef SCAN
@@ -40,7 +33,7 @@ static carat_key make_key(int row, carat_dtype in, carat_dtype out)
     return key;
 }
 
-static carat_dtype accumulator(const scan_row *row, carat_dtype in)
+static carat_dtype accumulator(const carat_scan_row *row, carat_dtype in)
 {
     const carat_dtype compute = carat_compute_dtype(in);
     if (row->form == EXTREME) return compute == CARAT_b8 ? CARAT_u8 : compute;
@@ -50,25 +43,26 @@ static carat_dtype accumulator(const scan_row *row, carat_dtype in)
 
 static void describe(const carat_key *key, const carat_target *target, carat_defines *defines)
 {
-    (void)target;
-    const scan_row *row = &rows[key->row];
-    const carat_dtype in = (carat_dtype)key->dtypes[KEY_IN], acc = accumulator(row, in);
+    const carat_scan_row *row = &rows[key->row];
+    const bool lanes = target->lanes > 1;
+    const carat_dtype in = (carat_dtype)key->dtypes[KEY_IN], acc = lanes ? carat_scan_lanes_accumulator(row, in) : accumulator(row, in);
     carat_define(defines, "T_IN", "%s", carat_dtype_name(in));
     carat_define(defines, "T_OUT", "%s", carat_dtype_name((carat_dtype)key->dtypes[KEY_OUT]));
     carat_define(defines, "T_ACC", "%s", carat_dtype_name(acc));
     carat_define(defines, "FLOATING", "%d", !carat_is_integral(acc) && !carat_is_complex(acc));
     carat_define(defines, "INDEXED", "%d", row->form == EXTREME);
     carat_define(defines, row->form == EXTREME ? "COMPARE" : "COMBINE", "%s", row->combine);
+    if (lanes) carat_scan_lanes_define(key, row, acc, defines);
 }
 
 static void enumerate(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg)
 {
-    (void)target;
     for (int row = 0; row < ROWS; ++row)
         for (carat_dtype in = 0; in < CARAT_DTYPE_COUNT; ++in) {
             if (!carat_dtype_in(in, rows[row].base.dtypes)) continue;
             const carat_key key = make_key(row, in, rows[row].form == TOTALS && carat_is_integral(in) ? CARAT_i64 : in);
-            emit(arg, &key);
+            if (target->lanes > 1) carat_scan_lanes_enumerate(key, carat_dtype_size(in), emit, arg);
+            else emit(arg, &key);
         }
 }
 
@@ -144,9 +138,17 @@ static carat_status launch(const carat_frame *call, const carat_key *key, const 
     scan_args a;
     int64_t groups, grain;
     if (carat_numel(in) == 0) return CARAT_OK;
+    if (carat_has_lanes(call)) return carat_scan_run_lanes(call, key, in, out, second, scanned);
     plan(in, out, scanned, &a, &groups, &grain);
     a.second = second;
     return carat_run_kernel(call, key, &a, sizeof a, groups, grain);
+}
+
+static carat_status find(const carat_frame *call, const carat_key *key)
+{
+    carat_kernel kernel;
+    if (carat_has_lanes(call)) return CARAT_OK; // layouts have kernels of their own there: the launch finds out
+    return carat_kernel_get(call->backend, call->device, key, &kernel);
 }
 
 // (self, values, indices, dim): both results are arguments, made by cummax itself.
@@ -164,12 +166,11 @@ static carat_status run_extreme(carat_frame *call)
     if (carat_overlap_of(in, values) || carat_overlap_of(in, indices) || carat_overlap_of(values, indices))
         return carat_step_aside("output overlaps the input");
     const carat_key key = make_key(call->op->row_index, dtype, dtype);
-    carat_kernel kernel;
-    CARAT_TRY(carat_kernel_get(call->backend, call->device, &key, &kernel));
+    CARAT_TRY(find(call, &key));
     return launch(call, &key, in, values, carat_data(indices), dim);
 }
 
-static carat_status settle_dtype(const carat_frame *call, const scan_row *row, carat_dtype in, carat_dtype *out)
+static carat_status settle_dtype(const carat_frame *call, const carat_scan_row *row, carat_dtype in, carat_dtype *out)
 {
     if (!carat_dtype_in(in, row->base.dtypes)) return carat_step_aside("dtype");
     *out = in;
@@ -184,7 +185,7 @@ static carat_status settle_dtype(const carat_frame *call, const scan_row *row, c
 
 static carat_status run(carat_frame *call)
 {
-    const scan_row *row = &rows[call->op->row_index];
+    const carat_scan_row *row = &rows[call->op->row_index];
     if (row->form == EXTREME) return run_extreme(call);
     const carat_tensor *in = carat_tensor_arg(call, 0);
     if (!in || call->nargs < 2) return carat_step_aside("argument kind");
@@ -199,8 +200,7 @@ static carat_status run(carat_frame *call)
     const carat_tensor *given = carat_output_given(call, 0);
     if (given && carat_overlap_of(given, in) == CARAT_PARTIAL) return carat_step_aside("output overlaps the input");
     const carat_key key = make_key(call->op->row_index, carat_dtype_of(in), dtype);
-    carat_kernel kernel;
-    CARAT_TRY(carat_kernel_get(call->backend, call->device, &key, &kernel));
+    CARAT_TRY(find(call, &key));
     carat_output out;
     CARAT_TRY(carat_output_make(call, 0, dtype, in->ndim, in->shape, NULL, &out));
     return launch(call, &key, in, &out.view, NULL, dim);
@@ -209,6 +209,7 @@ static carat_status run(carat_frame *call)
 const carat_family carat_family_scan = {
     .name = "scan",
     .source = "scan.k.c",
+    .lanes_source = "scan_lanes.k.c",
     .rows = &rows[0].base,
     .row_size = sizeof *rows,
     .row_count = ROWS,

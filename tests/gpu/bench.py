@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bench.py [WORD...]: the cases with one of the words in their names. GPU time against ATen in one process: cold L2 (inputs rotate through more memory than it has), random data, medians; share of
+"""bench.py [WORD...]: the cases with one of the words in their names; "host": host times too. GPU time against ATen in one process: cold L2 (inputs rotate through more memory than it has), random data, medians; share of
 the measured copy ceiling; host time of a call on 64 elements. Prints a table."""
 
 import statistics
@@ -88,6 +88,8 @@ def cases():
     yield "add bf16 + f32 64M", 10 * n, lambda: (lambda x=randn(n, dtype=bf16), y=randn(n): x + y)
     yield "add_ 64M f32", 12 * n, lambda: (lambda x=randn(n), y=randn(n): x.add_(y))
     yield from row_cases()
+    yield from reductions()
+    yield from scans()
 
 
 def row_cases():
@@ -119,6 +121,57 @@ def row_cases():
                 lambda x=rows(c), t=labels(), g=randn(1, dtype=d)[0], w=randn(1, dtype=d)[0]: aten.nll_loss_backward(g, x, t, None, 1, -100, w))
 
 
+def reductions():
+    bf16, f32 = torch.bfloat16, torch.float32
+    n = 1 << 26
+    functions = {
+        "sum": torch.sum, "amax": torch.amax, "any": torch.any, "logsumexp": torch.logsumexp, "argmax": torch.argmax,
+        "max.dim": torch.max, "var": torch.var, "norm": lambda x, dim: torch.linalg.vector_norm(x, 2, dim),
+    }
+    shapes = {
+        "16 rows": ((n // 16, 16), 1), "100 rows": ((n // 100, 100), 1), "1024 rows": ((n // 1024, 1024), 1), "4096 rows": ((n // 4096, 4096), 1),
+        "long rows": ((64, n // 64), 1), "odd rows": ((8191, 8191), 1), "dim 0": ((8192, 8192), 0), "dim 0 of few": ((n // 8, 8), 0),
+        "middle": ((64, 4096, 256), 1), "short middle": ((n // 2048, 8, 256), 1), "channels": ((64, 256, 4096), (0, 2)), "all": ((n,), 0),
+    }
+    some = {"sum": shapes, "max.dim": ("100 rows", "4096 rows", "dim 0", "middle"), "argmax": ("16 rows", "4096 rows", "dim 0", "all"),
+            "var": ("16 rows", "4096 rows", "dim 0", "middle", "channels", "all"), "amax": ("4096 rows", "dim 0"), "logsumexp": ("100 rows", "4096 rows", "dim 0"), "any": ("4096 rows", "dim 0", "all"),
+            "norm": ("4096 rows", "all")}
+    for dtype in (f32, bf16):
+        size, name = torch.empty(0, dtype=dtype).element_size(), str(dtype)[6:]
+        for op, chosen in some.items():
+            for case in chosen:
+                shape, dim = shapes[case]
+                moved = size
+                for extent in shape:
+                    moved *= extent
+                yield (f"reduce {op} {case} {name}", moved,
+                       lambda d=dtype, s=shape, i=dim, f=functions[op]: (lambda x=randn(*s, dtype=d): f(x, i)))
+    for count in (1 << 14, 1 << 18, 1 << 22):
+        yield f"reduce sum all {count} f32", 4 * count, lambda c=count: (lambda x=randn(c): x.sum())
+        side = 1 << (count.bit_length() - 1) // 2
+        yield f"reduce sum dim 0 {side}x{count // side} f32", 4 * count, lambda s=side, c=count: (lambda x=randn(s, c // s): x.sum(0))
+        yield f"reduce sum rows {side}x{count // side} f32", 4 * count, lambda s=side, c=count: (lambda x=randn(s, c // s): x.sum(1))
+    yield "reduce any all bool", n, lambda: (lambda x=torch.zeros(n, dtype=torch.bool, device="cuda"): x.any())
+    yield "reduce sum u8 4096 rows", n, lambda: (lambda x=randn(n // 4096, 4096, dtype=torch.uint8): x.sum(1))
+    yield "reduce sum i64 dim 0", 8 * n // 4, lambda: (lambda x=randn(4096, 4096, dtype=torch.int64): x.sum(0))
+
+
+def scans():
+    n = 1 << 26
+    shapes = {"100 rows": ((n // 100, 100), 1), "1024 rows": ((n // 1024, 1024), 1), "4096 rows": ((n // 4096, 4096), 1), "long rows": ((256, n // 256), 1),
+              "dim 0": ((8192, 8192), 0), "middle": ((64, 4096, 256), 1), "tall": ((8192, 256), 0)}
+    for dtype in (torch.float32, torch.bfloat16):
+        size, name = torch.empty(0, dtype=dtype).element_size(), str(dtype)[6:]
+        for case, (shape, dim) in shapes.items():
+            count = torch.Size(shape).numel()
+            yield f"scan cumsum {case} {name}", 2 * count * size, lambda d=dtype, s=shape, i=dim: (lambda x=randn(*s, dtype=d): x.cumsum(i))
+        for case in ("4096 rows", "dim 0"):
+            shape, dim = shapes[case]
+            yield f"scan cummax {case} {name}", n * (2 * size + 8), lambda d=dtype, s=shape, i=dim: (lambda x=randn(*s, dtype=d): x.cummax(i))
+            yield f"scan logcumsumexp {case} {name}", 2 * n * size, lambda d=dtype, s=shape, i=dim: (lambda x=randn(*s, dtype=d): x.logcumsumexp(i))
+    yield "scan cumsum i64 4096 rows", 16 * n // 4, lambda: (lambda x=randn(n // 16384, 4096, dtype=torch.int64): x.cumsum(1))
+
+
 def host_cases():
     x, y = randn(64), randn(64)
     out = torch.empty_like(x)
@@ -135,6 +188,12 @@ def host_cases():
     yield "layer_norm backward", lambda: torch.ops.aten.native_layer_norm_backward(z, z, [8], mean, rstd, w, w, [True] * 3)
     yield "rms_norm", lambda: torch.ops.aten._fused_rms_norm(z, [8], w, 1e-5)
     yield "nll", lambda: torch.ops.aten.nll_loss_forward(z, t, None, 1, -100)
+    yield "sum", lambda: x.sum()
+    yield "sum dim 0", lambda: z.sum(0)
+    yield "max.dim", lambda: z.max(1)
+    yield "var", lambda: z.var(0)
+    yield "any", lambda: z.any()
+    yield "cumsum", lambda: z.cumsum(0)
 
 
 def main():
@@ -151,7 +210,7 @@ def main():
         print(f"{name:36s} {theirs * 1e3:9.1f} {mine * 1e3:9.1f} {theirs / mine:6.2f} {moved / mine / 1e9:6.2f} {moved / mine * 1e3 / ceiling:6.3f}", flush=True)
         torch.cuda.empty_cache()
     print(f"geometric mean {statistics.geometric_mean(ratios):.2f}, worst {min(ratios):.2f}")
-    if len(sys.argv) > 1:
+    if len(sys.argv) > 1 and "host" not in sys.argv[1:]:
         return
     print("host time of a call on 64 elements, us: " + "; ".join(
         "{} ATen {:.2f} Carat {:.2f}".format(name, *host_times(function)) for name, function in host_cases()))

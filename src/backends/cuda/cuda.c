@@ -13,6 +13,7 @@ enum { MAX_DEVICES = 64 };
 typedef struct device_state {
     const carat_target *target;
     cuda_device number;
+    bool overlaps; // launches may (from compute capability 9.0 on)
     _Atomic(cuda_context) context; // NULL until the first call
 } device_state;
 
@@ -31,6 +32,7 @@ static bool probe_device(const cuda_driver *driver, int index)
     if (driver->device_attribute(&major, CUDA_ATTRIBUTE_CAPABILITY_MAJOR, d->number)) return false;
     if (driver->device_attribute(&minor, CUDA_ATTRIBUTE_CAPABILITY_MINOR, d->number)) return false;
     d->target = carat_cuda_target_of(major * 10 + minor);
+    d->overlaps = major >= 9;
     if (!d->target) snprintf(remark, sizeof remark, "device %d of compute capability %d.%d is too old", index, major, minor);
     return d->target != NULL;
 }
@@ -100,7 +102,14 @@ static carat_status launch(const carat_context *context, carat_device device, ca
                            size_t args_size, int64_t groups, int64_t grain)
 {
     (void)context, (void)device, (void)args_size, (void)grain;
-    return groups > 0 ? carat_cuda_launch_on(current_stream, kernel, args, groups) : CARAT_OK;
+    return groups > 0 ? carat_cuda_launch_on(current_stream, kernel, args, groups, false) : CARAT_OK;
+}
+
+static carat_status launch_after(const carat_context *context, carat_device device, carat_kernel kernel, const void *args,
+                                 size_t args_size, int64_t groups, int64_t grain)
+{
+    (void)context, (void)args_size, (void)grain;
+    return groups > 0 ? carat_cuda_launch_on(current_stream, kernel, args, groups, state_of(device)->overlaps) : CARAT_OK;
 }
 
 extern const carat_backend carat_backend_cuda;
@@ -117,4 +126,5 @@ const carat_backend carat_backend_cuda = {
     .compile = carat_cuda_compile,
     .load = carat_cuda_load,
     .launch = launch,
+    .launch_after = launch_after,
 };

@@ -16,12 +16,29 @@ typedef struct CUmod_st *cuda_module;
 typedef struct CUfunc_st *cuda_function;
 typedef struct CUstream_st *cuda_stream;
 
+// How a launch may differ from the plain one, and its shape (CUlaunchAttribute, CUlaunchConfig).
+typedef struct cuda_attribute {
+    int id;
+    _Alignas(8) union {
+        int on;
+        char bytes[64];
+    } value;
+} cuda_attribute;
+typedef struct cuda_shape {
+    unsigned grid[3], block[3], shared_bytes;
+    cuda_stream stream;
+    cuda_attribute *attributes;
+    unsigned attribute_count;
+} cuda_shape;
+_Static_assert(sizeof(cuda_attribute) == 72 && sizeof(cuda_shape) == 56, "as the driver lays them out");
+
 enum {
     CUDA_ATTRIBUTE_MULTIPROCESSORS = 16, // of a device
     CUDA_ATTRIBUTE_CAPABILITY_MAJOR = 75,
     CUDA_ATTRIBUTE_CAPABILITY_MINOR = 76,
     CUDA_FUNCTION_MAX_THREADS = 0,       // of a function
     CUDA_CAPTURE_NONE = 0,
+    CUDA_LAUNCH_OVERLAPPING = 6,         // an attribute: programmatic stream serialisation
 };
 
 // The driver's entry points that the backend uses: result type, name, the exported symbol, parameters.
@@ -40,8 +57,7 @@ enum {
     CALL(module_global, "cuModuleGetGlobal_v2", unsigned long long *, size_t *, cuda_module, const char *)             \
     CALL(function_attribute, "cuFuncGetAttribute", int *, int, cuda_function)                                          \
     CALL(stream_capturing, "cuStreamIsCapturing", cuda_stream, int *)                                                  \
-    CALL(launch, "cuLaunchKernel", cuda_function, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, \
-         cuda_stream, void **, void **)                                                                                \
+    CALL(launch, "cuLaunchKernelEx", const cuda_shape *, cuda_function, void **, void **)                              \
     CALL(error_name, "cuGetErrorName", cuda_result, const char **)
 
 typedef struct cuda_driver {
@@ -76,6 +92,7 @@ void *carat_cuda_open(const char *const *names, const char *environment);
 
 // See carat_backend.load. The device's context is current.
 carat_status carat_cuda_load(carat_device device, const carat_binary *binary, const char *symbol, carat_kernel *kernel);
-carat_status carat_cuda_launch_on(cuda_stream stream, carat_kernel kernel, const void *args, int64_t groups);
+// `overlapping`: the kernel waits for the launch before it by itself.
+carat_status carat_cuda_launch_on(cuda_stream stream, carat_kernel kernel, const void *args, int64_t groups, bool overlapping);
 
 #endif

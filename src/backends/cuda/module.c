@@ -55,7 +55,7 @@ carat_status carat_cuda_load(carat_device device, const carat_binary *binary, co
     return CARAT_NOT_FOUND;
 }
 
-carat_status carat_cuda_launch_on(cuda_stream stream, carat_kernel kernel, const void *args, int64_t groups)
+carat_status carat_cuda_launch_on(cuda_stream stream, carat_kernel kernel, const void *args, int64_t groups, bool overlapping)
 {
     const cuda_driver *driver = carat_cuda_driver(NULL);
     const loaded *const k = kernel.handle;
@@ -63,5 +63,8 @@ carat_status carat_cuda_launch_on(cuda_stream stream, carat_kernel kernel, const
     const unsigned across = blocks < MAX_GRID_X ? (unsigned)blocks : MAX_GRID_X;
     const unsigned down = (unsigned)((blocks + across - 1) / across);
     void *parameters[] = {(void *)(uintptr_t)args, &groups};
-    return driver->launch(k->function, across, down, 1, k->block, 1, 1, 0, stream, parameters, NULL) ? CARAT_INTERNAL_ERROR : CARAT_OK;
+    cuda_attribute overlap = {.id = CUDA_LAUNCH_OVERLAPPING, .value.on = 1};
+    const cuda_shape shape = {.grid = {across, down, 1}, .block = {k->block, 1, 1}, .stream = stream,
+                              .attributes = &overlap, .attribute_count = overlapping};
+    return driver->launch(&shape, k->function, parameters, NULL) ? CARAT_INTERNAL_ERROR : CARAT_OK;
 }

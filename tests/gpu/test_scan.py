@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scans on CUDA: shapes and layouts that choose how lanes share a row or stand side by side, ties, NaN, in place."""
+
+import math
+
+import pytest
+import torch
+
+import carat
+from test_cuda import LAYOUTS, sample
+
+DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)
+SHAPES = [((), 0), ((7,), 0), ((4000,), 0), ((300, 3), 1), ((5000, 17), 1), ((5, 300), 1), ((3, 1030), 1), ((300, 4096), 1), ((100, 30000), 1), ((300, 33), 0),
+          ((5000, 2), 0), ((70, 64), 0), ((3000, 1000), 0), ((4, 100, 64), 1), ((50, 7, 8), 1), ((6, 7, 8, 9), 2), ((6, 7, 8, 9), 1), ((300, 1), 0)]
+
+
+def same(mine, theirs, truth, scale):
+    for field in ("dtype", "shape", "device"):
+        assert getattr(mine, field) == getattr(theirs, field), field
+    assert mine.stride() == theirs.stride()
+    if not mine.dtype.is_floating_point:
+        assert torch.equal(mine, theirs)
+        return
+    assert torch.equal(mine.isfinite(), theirs.isfinite()) and torch.equal(mine.isnan(), theirs.isnan())
+    finite = theirs.isfinite()
+    if not bool(finite.any()):
+        return
+    truth = truth.double()[finite]
+    ours, atens = ((value.double()[finite] - truth).abs() for value in (mine, theirs))
+    computed = torch.float64 if mine.dtype == torch.float64 else torch.float32
+    eps = torch.finfo(mine.dtype).eps
+    assert bool((ours <= 2 * atens.max() + 16 * eps * truth.abs() + 16 * torch.finfo(computed).eps * scale).all()), (ours.max(), atens.max())
+
+
+def check(function, overload, x):
+    theirs = function(x)
+    carat.stats(reset=True)
+    with carat.use():
+        mine = function(x)
+    assert carat.stats()[overload].calls == 1, carat.stats()[overload]
+    several = lambda value: (value,) if torch.is_tensor(value) else tuple(value)
+    truths = several(function(x.double())) if x.dtype.is_floating_point else several(theirs)
+    scale = max(1.0, float(x.nan_to_num(0, 0, 0).abs().double().sum()) ** 0.5)
+    for m, t, truth in zip(several(mine), several(theirs), truths, strict=True):
+        same(m, t, truth, scale)
+
+
+@pytest.mark.parametrize("shape, dim", SHAPES, ids=str)
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: str(d)[6:])
+def test_shapes(shape, dim, dtype):
+    x = sample(shape, dtype)
+    layouts = LAYOUTS.values() if len(shape) >= 2 and min(shape) > 1 and math.prod(shape) < 100000 else [LAYOUTS["contiguous"]]
+    for layout in layouts:
+        y = layout(x)
+        check(lambda x: torch.cumsum(x, dim), "cumsum", y)
+        check(lambda x: torch.cummax(x, dim), "_cummax_helper", y)
+        check(lambda x: torch.cummin(x, dim), "_cummin_helper", y)
+        if dtype.is_floating_point:
+            check(lambda x: torch.cumprod(x, dim), "cumprod", y)
+            check(lambda x: torch.logcumsumexp(x, dim), "_logcumsumexp", y)
+        if dtype == torch.float32 and len(shape) and 0 not in y.stride():
+            mine, theirs = y.clone(), y.clone().cumsum_(dim)
+            with carat.use():
+                assert mine.cumsum_(dim) is mine
+            torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", DTYPES[:4], ids=lambda d: str(d)[6:])
+def test_special_values(dtype):
+    x = sample((65, 1030), dtype)
+    x[1, 5] = x[1, 800] = float("nan")
+    x[2] = -float("inf")
+    x[3, 100] = float("inf")
+    x[4] = 0.0
+    x[4, ::2] = -0.0
+    x[5, 3:] = x[5, 3].clone()
+    for y in (x, x.t().contiguous().t(), x[:, 1:]):
+        for dim in (0, 1):
+            for name, function in (("cumsum", torch.cumsum), ("_cummax_helper", torch.cummax), ("_cummin_helper", torch.cummin), ("_logcumsumexp", torch.logcumsumexp)):
+                check(lambda x: function(x, dim), name, y)
+
+
+def test_ties_take_the_last():
+    x = sample((300, 5000), torch.uint8) // 64
+    for dim in (0, 1):
+        for dtype in (torch.uint8, torch.float32, torch.int64):
+            check(lambda x: torch.cummax(x, dim), "_cummax_helper", x.to(dtype))
+
+
+def test_graph_capture_and_replay():
+    static = sample((1000, 1000), torch.float32)
+    step = lambda: (static.cumsum(0), static.cumsum(1), *static.cummax(1))
+    with carat.use():
+        step()
+        torch.cuda.synchronize()
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            made = step()
+        static.copy_(sample((1000, 1000), torch.float32, 3))
+        graph.replay()
+        for mine, expected in zip(made, step()):
+            assert torch.equal(mine, expected)
