@@ -90,7 +90,7 @@ WORD void LOCAL_NAME(finish_lines)(const matmul_args *a, const struct LOCAL_NAME
             left = vec_fma(beta, vec_load(input + r * in->row), left);
             right = vec_fma(beta, vec_load(input + r * in->row + VEC), right);
         }
-        tile_round_line(tile->direct + r * tile->direct_row, left, right);
+        tile_round_line(tile->direct + r * a->c.row, left, right);
     }
 }
 
@@ -138,8 +138,8 @@ WORD void LOCAL_NAME(multiply)(const matmul_args *a, const struct LOCAL_NAME(til
         if (tall) tile_load(5, left + l->below, row);
         if (tall) tile_multiply(2, 5, 6);
         if (tall && wide) tile_multiply(3, 5, 7);
-        for (i64 r = l->first; r < l->last; ++r) __builtin_prefetch(l->ahead + r * l->ahead_row + k,0,2);
-        for (i64 r = done; r < done + share; ++r) prefetch_write(tile->direct + r * tile->direct_row);
+        for (i64 r = l->first; r < l->last; ++r) prefetch_read(l->ahead + r * l->ahead_row + k);
+        for (i64 r = done; r < done + share; ++r) prefetch_write(tile->direct + r * a->c.row);
         done += share;
         LOCAL_NAME(finish_some)(a, waiting, share);
     }
@@ -195,7 +195,6 @@ static void LOCAL_NAME(run_rows)(const matmul_args *a, const struct LOCAL_NAME(s
         tile->col = step->col + i * NR;
         tile->cols = LOCAL_NAME(part)(step->cols, i * NR, NR);
         tile->direct = (T *)a->c.data + step->batch * a->c.batch + tile->row * a->c.row + tile->col * a->c.col;
-        tile->direct_row = a->c.row;
         left->first = to_come * i / count;
         left->last = to_come * (i + 1) / count;
         LOCAL_NAME(multiply_tile)(a, tile, left, waiting);

@@ -17,15 +17,7 @@
 #include "reduce_args.h"
 #include "reduce_walk.h"
 
-#if FLOATING
-#define UNORDERED(v) ((v) != (v)) // NaN
-#define LARGER(v, w) k_maximum(v, w)
-#define SMALLER(v, w) k_minimum(v, w)
-#else
-#define UNORDERED(v) 0
-#define LARGER(v, w) ((v) > (w) ? (v) : (w))
-#define SMALLER(v, w) ((v) < (w) ? (v) : (w))
-#endif
+#include "reduce_words.c"
 
 WORD T_ACC LOCAL_NAME(map)(T_IN element, T_ACC p)
 {

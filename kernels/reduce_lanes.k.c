@@ -10,11 +10,7 @@
 // MAP(x; p), COMBINE(a, b), IDENTITY, FINISH(a; count, p).
 #include "reduce_lanes_args.h"
 
-#if FLOATING
-#define UNORDERED(v) ((v) != (v)) // NaN
-#else
-#define UNORDERED(v) 0
-#endif
+#include "reduce_words.c"
 
 #define CHAINS VEC
 typedef T_ACC LOCAL_NAME(running);

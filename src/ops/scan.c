@@ -144,10 +144,10 @@ static carat_status launch(const carat_frame *call, const carat_key *key, const 
     return carat_run_kernel(call, key, &a, sizeof a, groups, grain);
 }
 
-static carat_status find(const carat_frame *call, const carat_key *key)
+static carat_status find(const carat_frame *call, const carat_key *key, const carat_tensor *in, int dim)
 {
     carat_kernel kernel;
-    if (carat_has_lanes(call)) return CARAT_OK; // layouts have kernels of their own there: the launch finds out
+    if (carat_has_lanes(call)) return carat_scan_check_lanes(&rows[key->row], in, dim); // layouts have kernels of their own
     return carat_kernel_get(call->backend, call->device, key, &kernel);
 }
 
@@ -166,7 +166,7 @@ static carat_status run_extreme(carat_frame *call)
     if (carat_overlap_of(in, values) || carat_overlap_of(in, indices) || carat_overlap_of(values, indices))
         return carat_step_aside("output overlaps the input");
     const carat_key key = make_key(call->op->row_index, dtype, dtype);
-    CARAT_TRY(find(call, &key));
+    CARAT_TRY(find(call, &key, in, dim));
     return launch(call, &key, in, values, carat_data(indices), dim);
 }
 
@@ -200,7 +200,7 @@ static carat_status run(carat_frame *call)
     const carat_tensor *given = carat_output_given(call, 0);
     if (given && carat_overlap_of(given, in) == CARAT_PARTIAL) return carat_step_aside("output overlaps the input");
     const carat_key key = make_key(call->op->row_index, carat_dtype_of(in), dtype);
-    CARAT_TRY(find(call, &key));
+    CARAT_TRY(find(call, &key, in, dim));
     carat_output out;
     CARAT_TRY(carat_output_make(call, 0, dtype, in->ndim, in->shape, NULL, &out));
     return launch(call, &key, in, &out.view, NULL, dim);

@@ -123,6 +123,17 @@ static int64_t share_lanes(scan_lanes_args *a, int part, int64_t vec)
     return pieces(rows, LANES >> log);
 }
 
+// Few rows leave most of a device idle; with small elements most of what an extreme along rows writes is places.
+carat_status carat_scan_check_lanes(const carat_scan_row *row, const carat_tensor *in, int scanned)
+{
+    if (in->ndim == 0) return CARAT_OK;
+    const int64_t n = in->shape[scanned];
+    if (n > LONG_ROW && carat_numel(in) < ENOUGH_ROWS * n) return carat_step_aside("few long rows");
+    if (row->form == EXTREME && in->strides[scanned] == 1 && carat_dtype_size(carat_dtype_of(in)) < 4)
+        return carat_step_aside("extremes of small elements along rows");
+    return CARAT_OK;
+}
+
 carat_status carat_scan_run_lanes(const carat_frame *call, const carat_key *key, const carat_tensor *in, const carat_tensor *out,
                                   void *second, int scanned)
 {
@@ -138,7 +149,6 @@ carat_status carat_scan_run_lanes(const carat_frame *call, const carat_key *key,
     const int64_t n = in->ndim ? in->shape[scanned] : 1;
     a.in_step = in->ndim ? in->strides[scanned] : 1;
     a.out_step = in->ndim ? out->strides[scanned] : 1;
-    if (n > LONG_ROW && carat_numel(in) < ENOUGH_ROWS * n) return carat_step_aside("few long rows");
     if (n > INT32_MAX || kept.rank > LANES_SPACE_RANK) return carat_step_aside("more than 2^31 elements");
     a.n = (uint32_t)n;
     const int part = kept.rank && kept.in[0] < a.in_step ? COLUMNS : ROWS;

