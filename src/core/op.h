@@ -45,6 +45,7 @@ struct carat_family {
     carat_status (*run)(carat_frame *call);
     bool (*row_has_lanes)(int index); // whether lanes_source serves a row; NULL: all of them
     bool (*row_for_devices)(int index); // whether a CPU has nothing for a row; NULL: none
+    bool row_kernels;  // each row has kernels of its own, whose keys say its number
     bool host_numbers; // takes 0-d tensors of the host beside tensors of a device, as numbers
 
     // Writes the constants of a key's kernel for a target. The kernel's entry is named by KERNEL_NAME, added by the caller.

@@ -29,12 +29,11 @@ typedef struct job {
 
 // ---- which keys
 
-// A pointwise row is a kernel of its own; the rows of other families share theirs.
 static bool is_wanted(const job *j, const carat_key *key)
 {
     for (size_t i = 0; i < j->op_count; ++i)
         if (j->ops[i]->family == carat_family_at(key->family)
-            && (key->family != CARAT_FAMILY_pointwise || j->ops[i]->row_index == key->row))
+            && (!j->ops[i]->family->row_kernels || j->ops[i]->row_index == key->row))
             return true;
     return false;
 }

@@ -121,6 +121,13 @@ static bool is_better_narrow(const carat_matmul *product)
     return narrow && (product->m <= MATVEC_THIN || product->n <= MATVEC_THIN);
 }
 
+// ATen has a plain loop for batches of few multiply-adds each.
+static bool is_better_plain(const matmul_row *row, const carat_matmul *product)
+{
+    enum { FEW = 400 };
+    return row->left_dims == 3 && product->m * product->n * product->k < FEW;
+}
+
 // ATen's products of halves go to a library that uses what the machine has for them, in 20 us a call and 5 times the speed of
 // vectors. Where few rows wait for memory that gains nothing, nor where our own kernels use a matrix unit.
 static bool is_better_native(const carat_frame *call, const carat_matmul *product)
@@ -132,7 +139,7 @@ static bool is_better_native(const carat_frame *call, const carat_matmul *produc
 }
 
 // With 512-bit vectors MKL's products of three long sides take 0.92 to 0.97 times ours, those of few rows by much of a dense B
-// 0.8 times, and batches of f64 that aren't flat 0.75 to 0.95 times.
+// 0.8 times, and batches that aren't flat 0.75 to 0.95 times.
 static bool is_better_wide(const carat_frame *call, const carat_matmul *product, const carat_tensor *right)
 {
     enum { LONG_BYTES = 2048, FEW_ROWS = 64, MUCH_BYTES = 512 * 1024, FLAT_DEPTH = 64, FLAT_RESULTS = 128 * 128 };
@@ -142,7 +149,7 @@ static bool is_better_wide(const carat_frame *call, const carat_matmul *product,
     if (product->dtype != CARAT_f32 && product->dtype != CARAT_f64) return false;
     if (m <= MATVEC_THIN || n <= MATVEC_THIN) return false;
     const bool flat = k <= FLAT_DEPTH && m * n >= FLAT_RESULTS;
-    if (product->dtype == CARAT_f64 && product->batch > 1 && !flat) return true;
+    if (product->batch > 1 && !flat) return true;
     if (m <= FEW_ROWS && k * n * size >= MUCH_BYTES && right->strides[right->ndim - 1] == 1) return true;
     return m * size > LONG_BYTES && n * size > LONG_BYTES && k * size > LONG_BYTES;
 }
@@ -158,6 +165,7 @@ static carat_status run(carat_frame *call)
     if (!carat_dtype_in(product.dtype, CARAT_REALS) || carat_dtype_of(right) != product.dtype) return carat_step_aside("dtype");
     CARAT_TRY(settle_shapes(call, left, right, &product));
     if (is_better_narrow(&product)) return carat_step_aside("few rows of narrow integers");
+    if (is_better_plain(row, &product)) return carat_step_aside("few multiply-adds");
     if (is_better_native(call, &product)) return carat_step_aside("large product of a dtype that the machine multiplies natively");
     if (is_better_wide(call, &product, right)) return carat_step_aside("large product with 512-bit vectors");
     int64_t shape[3];

@@ -99,6 +99,13 @@ static carat_dtype test_dtype(const carat_frame *call, carat_dtype common)
     return given && carat_dtype_of(given) == common && !carat_has_lanes(call) ? common : CARAT_b8;
 }
 
+// What 32 bits say has to be narrowed to 16 then, which ATen is spared.
+static bool overwrites_many_halves(const carat_frame *call, carat_dtype out)
+{
+    enum { MANY = 4096 };
+    return carat_dtype_in(out, CARAT_HALVES) && carat_numel(carat_output_given(call, 0)) > MANY;
+}
+
 static carat_status settle_dtypes(const carat_frame *call, const carat_pointwise_row *row, const operands *got, settled *dtypes)
 {
     const carat_dtype common = carat_promotion_result(&got->promotion);
@@ -107,6 +114,7 @@ static carat_status settle_dtypes(const carat_frame *call, const carat_pointwise
     dtypes->compute = carat_compute_dtype(common);
     dtypes->out = common;
     if (row->rule == TEST) dtypes->out = test_dtype(call, common);
+    if (row->rule == TEST && overwrites_many_halves(call, dtypes->out)) return carat_step_aside("many halves overwritten by a test");
     if (row->rule == POLAR) dtypes->out = common == CARAT_f64 ? CARAT_c128 : CARAT_c64;
     if (row->rule == FLOAT && carat_is_integral(common)) // integers are converted first: kernels take floats
         dtypes->in = dtypes->compute = dtypes->out = call->context->default_dtype;
@@ -269,6 +277,7 @@ const carat_family carat_family_pointwise = {
     .name = "pointwise",
     .source = "pointwise.k.c",
     .lanes_source = "pointwise_lanes.k.c",
+    .row_kernels = true,
     .host_numbers = true,
     .rows = &rows[0].base,
     .row_size = sizeof *rows,
