@@ -33,7 +33,8 @@ def name_of(op):
 
 def serve(op, *args, **kwargs):
     """Carat's result; it must not step aside but from few rows of narrow integers, from large products of halves where the
-    processor has instructions for them, and from large or batched ones of floats where its vectors have 512 bits."""
+    processor has instructions for them, from large or batched ones of floats where its vectors have 512 bits, and from batches of
+    tiny ones."""
     name = name_of(op)
     carat.stats(reset=True)
     with carat.use(only=[name]):
@@ -43,8 +44,9 @@ def serve(op, *args, **kwargs):
     narrow = result.dtype in NARROW and aside == "few rows of narrow integers"
     native = result.dtype in (torch.bfloat16, torch.float16) and "multiplies natively" in aside
     wide = result.dtype in (torch.float32, torch.float64) and "512-bit" in aside
-    assert stat.calls > 0 or narrow or native or wide, (name, stat)
-    serve.by_aten = native or wide
+    small = name.startswith(("bmm", "baddbmm")) and aside == "few multiply-adds"
+    assert stat.calls > 0 or narrow or native or wide or small, (name, stat)
+    serve.by_aten = native or wide or small
     return result
 
 
