@@ -24,7 +24,7 @@ enum {
     WORKER_ELEMENTS = 32 * 1024,     // elements of B, where they are streamed
     SCATTERED_DEPTH = 512,          // of a pass on a matrix unit where A's rows are apart in memory: a line of each stays in L2
     FLAT_ROWS = 64,                  // rows that leave a matrix unit waiting for B
-    THIN_COLS = 64,                  // columns of a step where columns of B are dense
+    THIN_COLS = 64,                  // columns of a step where columns of B are dense; a multiple of them where rows are
     DOT_BLOCK = 32 * 1024,           // elements of a long dot product that one thread takes at a time
     DOT_LONG = 4 * DOT_BLOCK,        // elements from which a dot product is long
 };
@@ -123,7 +123,8 @@ static carat_status run_thin(const carat_frame *call, matmul_args *a, carat_dtyp
     const size_t size = carat_dtype_size(dtype);
     const int64_t threads = smaller(carat_thread_count(call), larger(1, a->batch * a->k * a->n / WORKER_ELEMENTS));
     const int64_t share = round_up(parts(a->n, parts(threads, a->batch)), THIN_COLS); // columns, so that each thread has a step
-    const int64_t cols = a->b.row == 1 ? THIN_COLS : smaller(MATVEC_SPAN / a->m, share);
+    const int64_t whole = MATVEC_SPAN / a->m / THIN_COLS * THIN_COLS; // whole vectors: the columns left over are the same for any number of threads
+    const int64_t cols = a->b.row == 1 ? THIN_COLS : smaller(whole, share);
     a->block_n = larger(1, smaller(cols, a->n));
     a->workers = smaller(threads, a->batch * parts(a->n, a->block_n));
     void *scratch = NULL;

@@ -164,7 +164,7 @@ def test_special_values(dtype):
     assert serve(aten.mm.default, big, big.t()).isinf().all()
 
 
-@pytest.mark.parametrize("m,n,k", [(64, 64, 64), (300, 500, 700), (1, 3000, 700), (4, 3000, 700), (2000, 1, 300), (33, 65, 1000)])
+@pytest.mark.parametrize("m,n,k", [(64, 64, 64), (300, 500, 700), (1, 3000, 700), (4, 3000, 700), (6, 3000, 700), (2000, 1, 300), (33, 65, 1000)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_threads_do_not_change_results(m, n, k, dtype):
     threads = torch.get_num_threads()
