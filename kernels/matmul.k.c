@@ -175,7 +175,6 @@ WORD PACKED *LOCAL_NAME(packed_panel)(const matmul_args *a, i64 batch, i64 k, i6
     return (PACKED *)a->packed + index * a->block_k * NR;
 }
 
-// All tiles of a panel. The results of whole ones go to dense rows of C straight from registers.
 // What tile `t` of so many brings to the caches while it is multiplied, a byte for each k, ahead_step apart: its share of the
 // next panel of B, or of the rows or columns which that will be packed from; during the last panel, dense rows of the next step.
 WORD void LOCAL_NAME(look_ahead)(const matmul_args *a, const struct LOCAL_NAME(step) *step, i64 k, struct LOCAL_NAME(tile) *tile, i64 t,

@@ -4,10 +4,11 @@
 //
 // Precision: lanes add up in T_ACC (f32 for halves and f32, 32 bits for short integers), at most 2^15 elements each; from there
 // on values are joined as T_WIDE by a tree.
-// Cost: the input once; 0.82-0.98 of the copy ceiling of an H200 at 256 MB of f32. Elements of another dtype than the one that is computed with are converted as they are read.
+// Cost: the input once; 0.82-0.98 of the copy ceiling of an H200 at 256 MB of f32. Elements of another dtype than the one that is
+// computed with are converted as they are read.
 //
-// Defines: those of the walk; T_AS (what an element is converted to) and LOAD(element), which does it; T_ACC, T_WIDE, T_OUT; FLOATING (T_ACC is);
-// MAP(x; p), COMBINE(a, b), IDENTITY, FINISH(a; count, p).
+// Defines: those of the walk; T_AS (what an element is converted to) and LOAD(element), which does it; T_ACC, T_WIDE, T_OUT;
+// FLOATING (T_ACC is); MAP(x; p), COMBINE(a, b), IDENTITY, FINISH(a; count, p).
 #include "reduce_lanes_args.h"
 
 #include "reduce_words.c"

@@ -14,11 +14,7 @@
 // Defines: T_IN, T_ACC, T_OUT; FLOATING; COMBINE(a, b) with a so far and b the next; INDEXED, and then COMPARE (>= or <=).
 #include "scan_args.h"
 
-#if FLOATING
-#define UNORDERED(v) ((v) != (v)) // NaN
-#else
-#define UNORDERED(v) 0
-#endif
+#include "scan_words.c"
 
 WORD i64 LOCAL_NAME(offset)(const i64 *size, const i64 *stride, i64 at)
 {
@@ -157,16 +153,6 @@ KERNEL(scan_args, a)
 }
 
 #else
-
-#if FLOATING
-// log(exp(a) + exp(b)) by the larger one, which equal infinities and NaN are themselves.
-WORD T_ACC LOCAL_NAME(log_add_exp)(T_ACC a, T_ACC b)
-{
-    const T_ACC most = a > b || a != a ? a : b, least = a > b || a != a ? b : a;
-    const T_ACC sum = most + k_log1p(k_exp(least - most));
-    return least == most && most - most != 0 ? most : least != least ? least : sum;
-}
-#endif
 
 WORD T_ACC LOCAL_NAME(join)(T_ACC a, T_ACC b) { return (T_ACC)(COMBINE); }
 

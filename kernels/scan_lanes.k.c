@@ -14,12 +14,7 @@
 #include "scan_lanes_args.h"
 
 #include "lanes_place.h"
-
-#if FLOATING
-#define UNORDERED(v) ((v) != (v)) // NaN
-#else
-#define UNORDERED(v) 0
-#endif
+#include "scan_words.c"
 
 typedef struct LOCAL_NAME(chain) {
     T_ACC value;
@@ -56,15 +51,6 @@ WORD LOCAL_NAME(chain) LOCAL_NAME(join)(LOCAL_NAME(chain) a, LOCAL_NAME(chain) b
     return (b.value COMPARE a.value) | UNORDERED(b.value) ? b : a;
 }
 #else
-#if FLOATING
-// log(exp(a) + exp(b)) by the larger one, which equal infinities and NaN are themselves.
-WORD T_ACC LOCAL_NAME(log_add_exp)(T_ACC a, T_ACC b)
-{
-    const T_ACC most = a > b || a != a ? a : b, least = a > b || a != a ? b : a;
-    const T_ACC sum = most + k_log1p(k_exp(least - most));
-    return least == most && most - most != 0 ? most : least != least ? least : sum;
-}
-#endif
 WORD T_ACC LOCAL_NAME(combine)(T_ACC a, T_ACC b) { return CAT(store_, T_ACC)((COMBINE)); }
 WORD LOCAL_NAME(chain) LOCAL_NAME(join)(LOCAL_NAME(chain) a, LOCAL_NAME(chain) b)
 {

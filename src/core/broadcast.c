@@ -33,6 +33,16 @@ void carat_broadcast_strides(const carat_tensor *tensor, int ndim, const int64_t
         strides[d] = tensor->shape[d - lead] == 1 && shape[d] != 1 ? 0 : tensor->strides[d - lead];
 }
 
+carat_tensor carat_expand(const carat_tensor *tensor, int ndim, int64_t *shape, int64_t *strides)
+{
+    carat_broadcast_strides(tensor, ndim, shape, strides);
+    carat_tensor expanded = *tensor;
+    expanded.ndim = ndim;
+    expanded.shape = shape;
+    expanded.strides = strides;
+    return expanded;
+}
+
 static bool is_channels_last(const carat_tensor *tensor)
 {
     if (tensor->ndim != 4 && tensor->ndim != 5) return false;

@@ -48,6 +48,17 @@ carat_dtype carat_compute_dtype(carat_dtype dtype)
     return carat_dtype_in(dtype, CARAT_HALVES) ? CARAT_f32 : dtype;
 }
 
+carat_dtype carat_raw_dtype(carat_dtype dtype)
+{
+    switch (carat_dtype_size(dtype)) {
+    case 1: return CARAT_u8;
+    case 2: return CARAT_i16;
+    case 4: return CARAT_i32;
+    case 8: return CARAT_i64;
+    default: return CARAT_c128;
+    }
+}
+
 static carat_dtype to_complex(carat_dtype dtype)
 {
     if (dtype == CARAT_f16) return CARAT_DTYPE_COUNT; // PyTorch's complex32, which Carat lacks

@@ -42,6 +42,8 @@ carat_dtype carat_promote(carat_dtype a, carat_dtype b);
 bool carat_can_cast(carat_dtype from, carat_dtype to);
 // The dtype that arithmetic on `dtype` is done in: f32 for the halves, itself otherwise.
 carat_dtype carat_compute_dtype(carat_dtype dtype);
+// What a kernel that only moves elements sees of their dtype: the one that stands for all of its size.
+carat_dtype carat_raw_dtype(carat_dtype dtype);
 
 // Type promotion over a call's operands (torch.result_type): tensors with dimensions outrank 0-d tensors, which outrank
 // plain numbers, within a category. Start with zero, add each operand, then take the result.

@@ -45,6 +45,8 @@ carat_status carat_tensor_validate(const carat_tensor *tensor);
 carat_status carat_broadcast_shapes(const carat_tensor *const *tensors, int count, int *ndim, int64_t *shape);
 // The strides of a view as seen from a broadcast shape: 0 where it repeats.
 void carat_broadcast_strides(const carat_tensor *tensor, int ndim, const int64_t *shape, int64_t *strides);
+// The view itself in a broadcast shape; it keeps `shape` and `strides`, which this fills.
+carat_tensor carat_expand(const carat_tensor *tensor, int ndim, int64_t *shape, int64_t *strides);
 
 // The strides that TensorIterator gives to a new elementwise result: of the inputs' common layout, else of the
 // permutation that orders the first input's strides (then the next one's, where it leaves a choice).

@@ -2,6 +2,7 @@
 // The attention family: rows, kernels, and the arguments that both passes share.
 #include "ops/attention.h"
 
+#include "core/integer.h"
 #include "jit/jit.h"
 
 #include <math.h>
@@ -140,7 +141,7 @@ enum { WORKER_PRODUCTS = 64 * 1024 }; // multiply-adds below which a further thr
 int64_t carat_attention_threads(const carat_frame *call, const attention_args *a)
 {
     const int64_t worth = carat_attention_rows(a) * a->keys * a->dim / WORKER_PRODUCTS;
-    return carat_attention_smaller(carat_thread_count(call), carat_attention_larger(1, worth));
+    return smaller(carat_thread_count(call), larger(1, worth));
 }
 
 carat_status carat_attention_launch(const carat_frame *call, const carat_key *key, attention_args *a, int64_t partial)
@@ -151,7 +152,7 @@ carat_status carat_attention_launch(const carat_frame *call, const carat_key *ke
     a->partial = (char *)a->scratch + scratch;
     carat_status status = carat_run_kernel(call, key, a, sizeof *a, a->workers, 1);
     if (status == CARAT_OK && a->splits > 1) {
-        const int64_t grain = carat_attention_larger(1, WORKER_PRODUCTS / (a->splits * a->dim));
+        const int64_t grain = larger(1, WORKER_PRODUCTS / (a->splits * a->dim));
         a->combining = 1;
         status = carat_run_kernel(call, key, a, sizeof *a, carat_attention_rows(a), grain);
     }

@@ -34,11 +34,4 @@ carat_status carat_attention_launch(const carat_frame *call, const carat_key *ke
 carat_status carat_attention_run_forward(carat_frame *call);
 carat_status carat_attention_run_backward(carat_frame *call);
 
-// ---- between the family's parts
-
-static inline int64_t carat_attention_smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-static inline int64_t carat_attention_larger(int64_t a, int64_t b) { return a > b ? a : b; }
-static inline int64_t carat_attention_parts(int64_t whole, int64_t part) { return (whole + part - 1) / part; }
-static inline int64_t carat_attention_round_up(int64_t n, int64_t step) { return carat_attention_parts(n, step) * step; }
-
 #endif

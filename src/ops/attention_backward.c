@@ -3,12 +3,8 @@
 // shapes only.
 #include "ops/attention.h"
 
+#include "core/integer.h"
 #include "jit/jit.h"
-
-#define smaller carat_attention_smaller
-#define larger carat_attention_larger
-#define parts carat_attention_parts
-#define round_up carat_attention_round_up
 
 enum { GRAD_OUT, QUERY, KEY, VALUE, OUT, LOGSUMEXP, DROPOUT };
 
@@ -23,8 +19,8 @@ static void choose_blocks(attention_args *a, const carat_attention_tile *tile)
 {
     const int64_t block = smaller(ATTENTION_DEPTH, larger(BLOCK_KEYS, BLOCK_ELEMENTS / a->dim)), heads = a->batch * a->key_heads;
     a->splits = larger(1, smaller(a->keys / SPLIT_KEYS, SPLIT_STEPS / heads));
-    const int64_t keys = parts(a->keys, a->splits);
-    a->block_keys = round_up(parts(keys, parts(keys, block)), tile->cols);
+    const int64_t keys = pieces(a->keys, a->splits);
+    a->block_keys = round_up(pieces(keys, pieces(keys, block)), tile->cols);
 }
 
 static int64_t scratch_bytes(const attention_args *a, const carat_attention_tile *tile)

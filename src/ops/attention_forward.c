@@ -4,6 +4,7 @@
 // the keys follow shapes only.
 #include "ops/attention.h"
 
+#include "core/integer.h"
 #include "jit/jit.h"
 
 enum {
@@ -17,16 +18,11 @@ enum {
     SPLIT_ROWS = 64,             // query rows that count as one such step
 };
 
-#define smaller carat_attention_smaller
-#define larger carat_attention_larger
-#define parts carat_attention_parts
-#define round_up carat_attention_round_up
-
 // Keys are split where their heads and rows are too few steps for many threads. Causal rows see few keys then.
 static int64_t splits_of(const attention_args *a, int64_t rows)
 {
     if (a->causal) return 1;
-    const int64_t steps = a->batch * a->key_heads * parts(rows, SPLIT_ROWS);
+    const int64_t steps = a->batch * a->key_heads * pieces(rows, SPLIT_ROWS);
     return larger(1, smaller(a->keys / SPLIT_KEYS, SPLIT_STEPS / steps));
 }
 
@@ -35,9 +31,9 @@ static void choose_blocks(attention_args *a, const carat_attention_tile *tile, i
     const int64_t rows = a->group_heads * a->queries;
     const int64_t chunk = smaller(CHUNK_ROWS, larger(ATTENTION_TILES * tile->rows, CHUNK_ELEMENTS / a->dim));
     const int64_t block = smaller(ATTENTION_DEPTH, BLOCK_ELEMENTS / a->dim);
-    a->block_keys = round_up(smaller(block, parts(a->keys, parts(a->keys, block))), tile->cols);
+    a->block_keys = round_up(smaller(block, pieces(a->keys, pieces(a->keys, block))), tile->cols);
     a->splits = splits_of(a, rows);
-    a->row_chunks = parts(rows, chunk);
+    a->row_chunks = pieces(rows, chunk);
     for (;;) {
         const int64_t steps = a->batch * a->key_heads * a->row_chunks * a->splits;
         if (steps % threads == 0 || steps >= 4 * threads || rows / a->row_chunks < 2 * tile->rows) break;
@@ -48,7 +44,7 @@ static void choose_blocks(attention_args *a, const carat_attention_tile *tile, i
 
 static int64_t scratch_bytes(const attention_args *a, const carat_attention_tile *tile)
 {
-    const int64_t chunk = parts(a->group_heads * a->queries, a->row_chunks), stride = ATTENTION_DEPTH + ATTENTION_PAD;
+    const int64_t chunk = pieces(a->group_heads * a->queries, a->row_chunks), stride = ATTENTION_DEPTH + ATTENTION_PAD;
     const int64_t width = round_up(a->dim, tile->cols), score_rows = ATTENTION_TILES * tile->rows;
     const int64_t keys = (a->block_keys + tile->cols) * a->dim, values = a->block_keys * (width + ATTENTION_PAD);
     return round_up((chunk * (stride + width) + keys + values + score_rows * (stride + 1) + 2 * chunk) * tile->sum, 64);
@@ -57,7 +53,7 @@ static int64_t scratch_bytes(const attention_args *a, const carat_attention_tile
 // The same for a matrix unit, whose operands are halves in whole tiles.
 static int64_t tiles_scratch_bytes(const attention_args *a, const carat_attention_tile *tile)
 {
-    const int64_t chunk = round_up(parts(a->group_heads * a->queries, a->row_chunks), tile->rows), width = round_up(a->dim, tile->cols);
+    const int64_t chunk = round_up(pieces(a->group_heads * a->queries, a->row_chunks), tile->rows), width = round_up(a->dim, tile->cols);
     const int64_t sums = chunk * (width + 2) + tile->rows * (ATTENTION_DEPTH + ATTENTION_PAD + 1);
     const int64_t halves = (chunk + 2 * a->block_keys) * width + tile->rows * ATTENTION_DEPTH;
     return round_up(sums * tile->sum + halves * tile->sum / 2, 64);

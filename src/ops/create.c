@@ -220,17 +220,6 @@ static carat_status run_linspace(carat_frame *call)
 
 // ---- triangles
 
-static carat_dtype word_of(carat_dtype dtype)
-{
-    switch (carat_dtype_size(dtype)) {
-    case 1: return CARAT_u8;
-    case 2: return CARAT_i16;
-    case 4: return CARAT_i32;
-    case 8: return CARAT_i64;
-    default: return CARAT_c128;
-    }
-}
-
 static carat_status run_tri(carat_frame *call)
 {
     const carat_tensor *self = carat_tensor_arg(call, 0), *given = carat_output_given(call, 0);
@@ -257,7 +246,7 @@ static carat_status run_tri(carat_frame *call)
     a.in = carat_data(self);
     a.out = carat_data(&out.view);
     a.count = numel / a.cols;
-    return launch(call, CREATE_TRI, word_of(carat_dtype_of(self)), &a, a.cols);
+    return launch(call, CREATE_TRI, carat_raw_dtype(carat_dtype_of(self)), &a, a.cols);
 }
 
 // ---- isin: elements, test elements, assume_unique, invert

@@ -16,24 +16,13 @@ enum {
 // ---- kernels
 
 // key.params: [0] writes, [1] combine, [2] index is i32. key.dtypes[0]: element type, for CARAT_PUT one of its size.
-static carat_dtype moved_as(carat_dtype dtype)
-{
-    switch (carat_dtype_size(dtype)) {
-    case 1: return CARAT_u8;
-    case 2: return CARAT_i16;
-    case 4: return CARAT_i32;
-    case 8: return CARAT_i64;
-    default: return CARAT_c128;
-    }
-}
-
 static carat_key make_key(bool writes, carat_combine combine, carat_dtype dtype, bool narrow_index)
 {
     carat_key key = { .family = CARAT_FAMILY_index };
     key.params[0] = writes;
     key.params[1] = (uint8_t)combine;
     key.params[2] = narrow_index;
-    key.dtypes[0] = (uint8_t)(combine == CARAT_PUT ? moved_as(dtype) : dtype);
+    key.dtypes[0] = (uint8_t)(combine == CARAT_PUT ? carat_raw_dtype(dtype) : dtype);
     return key;
 }
 

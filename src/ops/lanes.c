@@ -2,6 +2,8 @@
 // Choosing the lanes of a group, and what each holds of a row.
 #include "ops/lanes.h"
 
+#include "core/integer.h"
+
 enum {
     VECTOR_BYTES = 16,
     LEAST_LANES = 4,
@@ -13,13 +15,6 @@ enum {
     AHEAD_BYTES = 1 << 23, // what is asked for earlier may be gone from the L2 cache before it is read
 };
 
-static int log2_ceil(int64_t n)
-{
-    int log = 0;
-    while ((INT64_C(1) << log) < n) ++log;
-    return log;
-}
-
 bool carat_lanes_aligned(const void *data, int64_t stride, size_t bytes, int64_t vector)
 {
     return (int64_t)(uintptr_t)data % (vector * (int64_t)bytes) == 0 && stride % vector == 0;
@@ -27,7 +22,7 @@ bool carat_lanes_aligned(const void *data, int64_t stride, size_t bytes, int64_t
 
 bool carat_lanes_choose(const carat_target *target, int64_t cols, size_t bytes, bool aligned, int held, carat_lanes *shape)
 {
-    const int64_t vec = aligned ? VECTOR_BYTES / (int64_t)bytes : 1, vectors = (cols + vec - 1) / vec;
+    const int64_t vec = aligned ? VECTOR_BYTES / (int64_t)bytes : 1, vectors = pieces(cols, vec);
     const int most = log2_ceil(held / vec);
     const int usual = aligned ? log2_ceil(USUAL_KEEP) : most - 1;
     int keep = usual < most ? usual : most;

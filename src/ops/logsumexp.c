@@ -40,9 +40,7 @@ static bool has_short_rows(const carat_reduction *space)
 {
     enum { SHORT = 32, MANY = 4096 };
     if (carat_reduction_count(space) >= SHORT || carat_numel(space->in) <= MANY) return false;
-    for (int d = 0; d < space->in->ndim; ++d)
-        if (space->in->strides[d] == 1 && space->in->shape[d] > 1) return space->dims >> d & 1;
-    return false;
+    return carat_reduction_along(space) == CARAT_ALONG_REDUCED;
 }
 
 static carat_status check(const carat_frame *call, const carat_key *key, const carat_reduction *space)

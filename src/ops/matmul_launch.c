@@ -4,6 +4,8 @@
 // changes the order of a sum.
 #include "ops/matmul.h"
 
+#include "core/integer.h"
+
 #include <string.h>
 
 enum {
@@ -28,26 +30,6 @@ enum {
     DOT_BLOCK = 32 * 1024,           // elements of a long dot product that one thread takes at a time
     DOT_LONG = 4 * DOT_BLOCK,        // elements from which a dot product is long
 };
-
-static int64_t smaller(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t larger(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
-static int64_t parts(int64_t whole, int64_t part)
-{
-    return (whole + part - 1) / part;
-}
-
-static int64_t round_up(int64_t n, int64_t step)
-{
-    return parts(n, step) * step;
-}
 
 // ---- sides
 
@@ -122,11 +104,11 @@ static carat_status run_thin(const carat_frame *call, matmul_args *a, carat_dtyp
 {
     const size_t size = carat_dtype_size(dtype);
     const int64_t threads = smaller(carat_thread_count(call), larger(1, a->batch * a->k * a->n / WORKER_ELEMENTS));
-    const int64_t share = round_up(parts(a->n, parts(threads, a->batch)), THIN_COLS); // columns, so that each thread has a step
+    const int64_t share = round_up(pieces(a->n, pieces(threads, a->batch)), THIN_COLS); // columns, so that each thread has a step
     const int64_t whole = MATVEC_SPAN / a->m / THIN_COLS * THIN_COLS; // whole vectors: the columns left over are the same for any number of threads
     const int64_t cols = a->b.row == 1 ? THIN_COLS : smaller(whole, share);
     a->block_n = larger(1, smaller(cols, a->n));
-    a->workers = smaller(threads, a->batch * parts(a->n, a->block_n));
+    a->workers = smaller(threads, a->batch * pieces(a->n, a->block_n));
     void *scratch = NULL;
     if (a->b.row == 1 && a->a.col != 1) {
         a->scratch_stride = round_up(a->m * a->k * (int64_t)size, 64);
@@ -184,7 +166,7 @@ typedef struct sizes {
 // Steps that are too few for the threads, or don't come out even.
 static bool leaves_idle(const matmul_args *a, int64_t threads)
 {
-    const int64_t steps = a->batch * parts(a->m, a->block_m) * parts(a->n, a->block_n);
+    const int64_t steps = a->batch * pieces(a->m, a->block_m) * pieces(a->n, a->block_n);
     return steps % threads != 0 && steps < 4 * threads;
 }
 
@@ -193,13 +175,13 @@ static void choose_blocks(matmul_args *a, const sizes *s, int64_t threads)
 {
     const int64_t rows = smaller(LEFT_ROWS, s->tile.left_bytes / s->tile.packed_bytes / a->block_k);
     const int64_t whole = a->m <= 2 * rows ? a->m : rows; // rather somewhat large than B packed by a launch of its own
-    a->block_m = round_up(parts(a->m, parts(a->m, whole)), s->tile.row_step);
-    a->block_n = round_up(parts(a->n, parts(a->n, a->block_k < a->k ? WAITING_COLS : BLOCK_COLS)), s->panel);
+    a->block_m = round_up(pieces(a->m, pieces(a->m, whole)), s->tile.row_step);
+    a->block_n = round_up(pieces(a->n, pieces(a->n, a->block_k < a->k ? WAITING_COLS : BLOCK_COLS)), s->panel);
     while (leaves_idle(a, threads)) {
         if (a->block_n > 4 * s->panel || (a->block_n > s->panel && a->block_n > a->block_m))
-            a->block_n = round_up(parts(smaller(a->block_n, a->n), 2), s->tile.lanes); // shares as even as may be
+            a->block_n = round_up(pieces(smaller(a->block_n, a->n), 2), s->tile.lanes); // shares as even as may be
         else if (a->block_m >= 2 * s->tile.rows)
-            a->block_m = round_up(parts(a->block_m, 2), s->tile.row_step);
+            a->block_m = round_up(pieces(a->block_m, 2), s->tile.row_step);
         else
             break;
     }
@@ -210,13 +192,13 @@ static void choose_blocks(matmul_args *a, const sizes *s, int64_t threads)
 static void choose_tile_blocks(matmul_args *a, const sizes *s, int64_t threads)
 {
     const int64_t cols = TILES_BYTES / s->tile.packed_bytes / a->block_k;
-    a->block_n = round_up(parts(a->n, parts(a->n, cols)), s->panel);
+    a->block_n = round_up(pieces(a->n, pieces(a->n, cols)), s->panel);
     a->block_m = round_up(smaller(a->m, a->block_k < a->k ? TILES_ROWS : a->m), s->tile.rows);
     while (leaves_idle(a, threads)) {
         if (a->block_n > s->panel && a->block_n >= a->block_m)
-            a->block_n = round_up(parts(a->block_n, 2), s->panel);
+            a->block_n = round_up(pieces(a->block_n, 2), s->panel);
         else if (a->block_m > s->tile.rows)
-            a->block_m = round_up(parts(a->block_m, 2), s->tile.rows);
+            a->block_m = round_up(pieces(a->block_m, 2), s->tile.rows);
         else
             break;
     }
@@ -256,7 +238,7 @@ static void *at(const matmul_view *view, const sizes *s, int64_t batch, int64_t 
 // Part after part of B: one launch packs it, the next multiplies by it.
 static carat_status run_packed(const carat_frame *call, const carat_key *key, const matmul_args *a, const sizes *s)
 {
-    const int64_t column = parts(a->k, a->block_k) * a->block_k * s->tile.packed_bytes; // bytes of a packed column
+    const int64_t column = pieces(a->k, a->block_k) * a->block_k * s->tile.packed_bytes; // bytes of a packed column
     const int64_t fit = larger(a->block_n, PACKED_BYTES / column / a->block_n * a->block_n), cols = smaller(fit, a->n);
     const int64_t batch_bytes = column * round_up(cols, s->panel);
     const int64_t batches = cols < a->n ? 1 : larger(1, smaller(a->batch, PACKED_BYTES / batch_bytes));
@@ -291,15 +273,15 @@ static carat_status run_blocked(const carat_frame *call, matmul_args *a, carat_d
     const int64_t worth = larger(1, a->batch * a->m * a->n * a->k / least);
     const int64_t threads = smaller(carat_thread_count(call), worth);
     const bool scattered = s->tile.way == CARAT_MATMUL_TILES && a->a.col != 1;
-    const int64_t depth = scattered ? SCATTERED_DEPTH : s->tile.depth, passes = larger(1, parts(a->k, depth)), step = s->tile.depth_step;
-    a->block_k = larger(step, smaller(depth, round_up(parts(a->k, passes), step)));
+    const int64_t depth = scattered ? SCATTERED_DEPTH : s->tile.depth, passes = larger(1, pieces(a->k, depth)), step = s->tile.depth_step;
+    a->block_k = larger(step, smaller(depth, round_up(pieces(a->k, passes), step)));
     if (s->tile.way == CARAT_MATMUL_TILES) {
         choose_tile_blocks(a, s, threads);
     } else {
         choose_blocks(a, s, threads);
         place_factors(a, s);
     }
-    a->workers = smaller(threads, a->batch * parts(a->m, a->block_m) * parts(a->n, a->block_n));
+    a->workers = smaller(threads, a->batch * pieces(a->m, a->block_m) * pieces(a->n, a->block_n));
     a->scratch_stride = scratch_bytes(a, s);
     a->scratch = carat_alloc((size_t)(a->scratch_stride * a->workers));
     if (!a->scratch) return carat_fail(CARAT_OUT_OF_MEMORY, "no memory for %lld bytes", (long long)(a->scratch_stride * a->workers));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The norm family's parts: what its operators share (norm.c), layer norm (norm_layer.c), RMS norm, on devices only (norm_lanes.c), group norm (norm_group.c), weight
-// norm (norm_weight.c).
+// The norm family's parts: what its operators share (norm.c), layer norm (norm_layer.c), RMS norm, on devices only
+// (norm_lanes.c), group norm (norm_group.c), weight norm (norm_weight.c).
 #ifndef CARAT_OPS_NORM_H
 #define CARAT_OPS_NORM_H
 

@@ -178,11 +178,7 @@ static carat_status line_up(const carat_frame *call, const request *r, const car
         return CARAT_OK;
     }
     int64_t strides[CARAT_MAX_DIMS];
-    carat_broadcast_strides(operand, r->x->ndim, r->x->shape, strides);
-    carat_tensor expanded = *operand;
-    expanded.ndim = r->x->ndim;
-    expanded.shape = r->x->shape;
-    expanded.strides = strides;
+    const carat_tensor expanded = carat_expand(operand, r->x->ndim, r->x->shape, strides);
     return carat_operand_contiguous(call, &expanded, r->dtype, to); // the view, if it is kept, isn't asked for its strides
 }
 

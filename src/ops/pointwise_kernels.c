@@ -20,23 +20,11 @@ static carat_key make_key(carat_pointwise_id row, carat_dtype out, carat_dtype i
     return key;
 }
 
-// What a row that only moves elements sees of a dtype: its size.
-static carat_dtype raw_dtype(carat_dtype dtype)
-{
-    switch (carat_dtype_size(dtype)) {
-    case 1: return CARAT_u8;
-    case 2: return CARAT_i16;
-    case 4: return CARAT_i32;
-    case 8: return CARAT_i64;
-    default: return CARAT_c128;
-    }
-}
-
 static carat_key key_of(const carat_pointwise *launch, carat_dtype out)
 {
     const carat_pointwise_row *row = carat_pointwise_row_at((int)launch->row);
     if (row->raw && (launch->row != CARAT_POINTWISE_copy || carat_dtype_of(launch->in[0]) == out)) {
-        const carat_dtype raw = raw_dtype(out);
+        const carat_dtype raw = carat_raw_dtype(out);
         return make_key(launch->row, raw, raw, raw, 0);
     }
     if (row->bits && carat_dtype_in(out, CARAT_HALVES)) return make_key(row->bits, CARAT_i16, CARAT_i16, CARAT_i16, 0);

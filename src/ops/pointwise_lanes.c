@@ -106,13 +106,6 @@ void carat_pointwise_describe_lanes(const carat_key *key, carat_defines *defines
     carat_pointwise_describe_scalars(row, defines);
 }
 
-// What a row that only moves elements sees of a dtype: its size.
-static carat_dtype raw_dtype(carat_dtype dtype)
-{
-    static const carat_dtype of_size[] = { [1] = CARAT_u8, [2] = CARAT_i16, [4] = CARAT_i32, [8] = CARAT_i64, [16] = CARAT_c128 };
-    return of_size[carat_dtype_size(dtype)];
-}
-
 // An input that lies on the host beside an output on a device: it travels in the arguments.
 static bool is_number(const carat_pointwise *launch, int j)
 {
@@ -132,9 +125,9 @@ static carat_status begin_key(const carat_pointwise *launch, const carat_pointwi
     const carat_dtype out = carat_dtype_of(launch->out);
     const bool raw = row->raw && launch->common == out && all_of(launch, row, out);
     *key = (carat_key){ .family = CARAT_FAMILY_pointwise, .row = (uint16_t)launch->row };
-    key->dtypes[KEY_OUT] = (uint8_t)(raw ? raw_dtype(out) : out);
-    key->dtypes[KEY_COMMON] = (uint8_t)(raw ? raw_dtype(out) : launch->common);
-    key->dtypes[KEY_COMPUTE] = (uint8_t)(raw ? raw_dtype(out) : launch->compute);
+    key->dtypes[KEY_OUT] = (uint8_t)(raw ? carat_raw_dtype(out) : out);
+    key->dtypes[KEY_COMMON] = (uint8_t)(raw ? carat_raw_dtype(out) : launch->common);
+    key->dtypes[KEY_COMPUTE] = (uint8_t)(raw ? carat_raw_dtype(out) : launch->compute);
     for (int j = 0; j < row->inputs && !raw; ++j) {
         const carat_dtype dtype = carat_dtype_of(launch->in[j]);
         const bool number = is_number(launch, j);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The plan of a pointwise launch: order and merge dimensions, decide which operands are staged, cut the index space
 // into groups and chunks (see kernels/pointwise.k.c for what these mean).
+#include "core/integer.h"
 #include "core/kernel_types.h"
 #include "ops/pointwise_space.h"
 #include "pointwise_args.h"
@@ -21,11 +22,6 @@ enum {
 static int64_t at_least_one(int64_t n)
 {
     return n > 1 ? n : 1;
-}
-
-static int64_t smaller(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
 }
 
 static int64_t buffer_elements(const carat_pointwise *launch, int inputs)

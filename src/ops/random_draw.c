@@ -167,7 +167,6 @@ static carat_status draw_with_gaps(carat_drawing *d, const carat_tensor *self, i
     return status;
 }
 
-// Draws a tensor's elements. Few are ATen's, and so is an output that can't be written: see carat_random_draw_into.
 carat_status carat_random_draw_over(carat_drawing *d, const carat_tensor *self, random_kind kind, int generator)
 {
     d->key = (carat_key){ .family = CARAT_FAMILY_random, .dtypes = { (uint8_t)carat_dtype_of(self) }, .params = { (uint8_t)kind } };

@@ -39,11 +39,7 @@ carat_status carat_random_run_bernoulli_each(carat_frame *call) // self, p, gene
     if (carat_broadcast_shapes(both, 2, &ndim, shape) != CARAT_OK || ndim != self->ndim
         || memcmp(shape, self->shape, sizeof *shape * (size_t)ndim))
         return carat_step_aside("shape of p");
-    carat_broadcast_strides(p, ndim, shape, strides);
-    carat_tensor expanded = *p;
-    expanded.ndim = ndim;
-    expanded.shape = shape;
-    expanded.strides = strides;
+    const carat_tensor expanded = carat_expand(p, ndim, shape, strides);
     carat_operand probabilities;
     carat_status status = carat_operand_consecutive(call, &expanded, carat_dtype_of(p), &probabilities);
     if (status == CARAT_OK && exceeds(&probabilities, bits_of_one[carat_dtype_of(p)])) status = carat_step_aside("probability");

@@ -110,14 +110,6 @@ static carat_status convert(const carat_frame *call, const carat_tensor *from, c
     return carat_copy(call, &to->view, from);
 }
 
-// The dimension along which elements are consecutive; -1: none.
-static int consecutive_dim(const carat_tensor *in)
-{
-    for (int d = 0; d < in->ndim; ++d)
-        if (in->strides[d] == 1 && in->shape[d] > 1) return d;
-    return -1;
-}
-
 // Products of dense rows of f32: of long ones the tree of partial products passes through more subnormal numbers, which cost
 // a third of the time, than ATen's, and of others there is nothing to gain.
 static bool is_product_of_rows(const request *r)
@@ -125,8 +117,7 @@ static bool is_product_of_rows(const request *r)
     const carat_tensor *in = r->space.in;
     if (r->row != CARAT_REDUCE_prod || r->in != CARAT_f32 || carat_numel(in) <= 4096) return false;
     if (carat_reduction_count(&r->space) == carat_numel(in)) return false;
-    const int along = consecutive_dim(in);
-    return along >= 0 && (r->space.dims >> along & 1);
+    return carat_reduction_along(&r->space) == CARAT_ALONG_REDUCED;
 }
 
 // In groups of many lanes: sums of a few halves side by side, where results are a good part of the traffic.
@@ -136,8 +127,7 @@ static bool is_slower_in_lanes(const request *r)
     const carat_tensor *in = r->space.in;
     if (rows[r->row].accumulate != SUMS || !carat_dtype_in(carat_dtype_of(in), CARAT_HALVES)) return false;
     if (carat_numel(in) < LARGE || carat_reduction_count(&r->space) > FEW) return false;
-    const int along = consecutive_dim(in);
-    return along >= 0 && !(r->space.dims >> along & 1);
+    return carat_reduction_along(&r->space) == CARAT_ALONG_KEPT;
 }
 
 static carat_status check(const carat_frame *call, const request *r)

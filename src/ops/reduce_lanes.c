@@ -3,6 +3,7 @@
 // share an output, and into how many parts the reduced space is cut.
 #include "ops/reduce_lanes.h"
 
+#include "core/integer.h"
 #include "core/kernel_types.h"
 #include "ops/lanes.h"
 
@@ -28,17 +29,6 @@ enum {
 
 enum { ROWS, COLUMNS, COMBINE, PART_COUNT };
 enum { KEY_PART, KEY_VECTOR, KEY_RANK }; // key.params; the vector as a logarithm
-
-static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t pieces(int64_t n, int64_t piece) { return (n + piece - 1) / piece; }
-
-static int log2_ceil(int64_t n)
-{
-    int log = 0;
-    while ((INT64_C(1) << log) < n) ++log;
-    return log;
-}
 
 // Vectors that a lane reads at a time: 64 bytes of whole vectors, more of shorter ones.
 static int vectors_held(int64_t vec, size_t bytes)

@@ -3,6 +3,8 @@
 // into groups by shape alone.
 #include "ops/reduce_space.h"
 
+#include "core/integer.h"
+
 #include <string.h>
 
 enum {
@@ -57,6 +59,14 @@ int64_t carat_reduction_count(const carat_reduction *reduction)
     return count;
 }
 
+carat_along carat_reduction_along(const carat_reduction *reduction)
+{
+    const carat_tensor *in = reduction->in;
+    for (int d = 0; d < in->ndim; ++d)
+        if (in->strides[d] == 1 && in->shape[d] > 1) return reduction->dims >> d & 1 ? CARAT_ALONG_REDUCED : CARAT_ALONG_KEPT;
+    return CARAT_ALONG_NONE;
+}
+
 // ---- dimensions
 
 static void insert(carat_reduce_dims *to, int64_t size, int64_t in, int64_t out, bool ordered)
@@ -107,10 +117,6 @@ void carat_reduce_split(const carat_reduction *r, const carat_tensor *out, bool 
 }
 
 // ---- cutting
-
-static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t pieces(int64_t n, int64_t piece) { return (n + piece - 1) / piece; }
 
 // Narrow contiguous columns: 2^k rows count as one of 2^k times as many columns, so that a vector is filled.
 static void fold(reduce_args *a, int64_t outer)

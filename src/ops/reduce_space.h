@@ -21,6 +21,9 @@ carat_status carat_reduction_dims(const carat_frame *call, int at, carat_reducti
 int carat_reduction_shape(const carat_reduction *reduction, int64_t *shape);
 // Elements of the input that make one of the result.
 int64_t carat_reduction_count(const carat_reduction *reduction);
+// Whether elements are consecutive along a reduced dimension, a kept one or none.
+typedef enum carat_along { CARAT_ALONG_NONE, CARAT_ALONG_REDUCED, CARAT_ALONG_KEPT } carat_along;
+carat_along carat_reduction_along(const carat_reduction *reduction);
 
 // Dimensions of one kind, sorted by their strides in the input, the smallest first, and merged where neighbours allow it.
 typedef struct carat_reduce_dims {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Scans from arguments to results: cumsum, cumprod, logcumsumexp, cummax, cummin.
+#include "core/integer.h"
 #include "core/kernel_types.h"
 #include "core/tensor.h"
 #include "jit/jit.h"
@@ -67,9 +68,6 @@ static void enumerate(const carat_target *target, void (*emit)(void *arg, const 
 }
 
 // ---- the plan
-
-static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 typedef struct dims { // but the scanned one, innermost of the output first
     int rank;

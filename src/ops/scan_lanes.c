@@ -3,6 +3,7 @@
 // a row or stand side by side on columns.
 #include "ops/scan_lanes.h"
 
+#include "core/integer.h"
 #include "core/kernel_types.h"
 #include "ops/reduce_lanes.h"
 #include "scan_lanes_args.h"
@@ -22,15 +23,6 @@ enum {
 
 enum { ROWS, COLUMNS, PART_COUNT };
 enum { KEY_PART, KEY_VECTOR }; // key.params; the vector as a logarithm
-
-static int64_t pieces(int64_t n, int64_t piece) { return (n + piece - 1) / piece; }
-
-static int log2_ceil(int64_t n)
-{
-    int log = 0;
-    while ((INT64_C(1) << log) < n) ++log;
-    return log;
-}
 
 // ---- keys
 

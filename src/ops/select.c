@@ -44,17 +44,6 @@ static void enumerate(const carat_target *target, void (*emit)(void *arg, const 
         }
 }
 
-static carat_dtype word_of(carat_dtype dtype)
-{
-    switch (carat_dtype_size(dtype)) {
-    case 1: return CARAT_u8;
-    case 2: return CARAT_i16;
-    case 4: return CARAT_i32;
-    case 8: return CARAT_i64;
-    default: return CARAT_c128;
-    }
-}
-
 // ---- two launches
 
 typedef struct selection {
@@ -148,14 +137,10 @@ static carat_status run_masked_select(carat_frame *call) // self, mask
     if (carat_broadcast_shapes(both, 2, &ndim, shape) != CARAT_OK) return carat_step_aside("shapes");
     carat_operand operands[2] = { { .copy = NULL }, { .copy = NULL } };
     const carat_dtype dtype = carat_dtype_of(both[0]);
-    selection s = { .call = call, .counting = make_key(SELECT_COUNT, CARAT_b8), .writing = make_key(SELECT_MASKED, word_of(dtype)) };
+    selection s = { .call = call, .counting = make_key(SELECT_COUNT, CARAT_b8), .writing = make_key(SELECT_MASKED, carat_raw_dtype(dtype)) };
     carat_status status = CARAT_OK;
     for (int i = 0; i < 2 && status == CARAT_OK; ++i) {
-        carat_tensor view = *both[i];
-        carat_broadcast_strides(both[i], ndim, shape, strides[i]);
-        view.ndim = ndim;
-        view.shape = shape;
-        view.strides = strides[i];
+        const carat_tensor view = carat_expand(both[i], ndim, shape, strides[i]);
         s.args.count = carat_numel(&view);
         status = check_given(call, both[i]);
         if (status == CARAT_OK) status = carat_operand_consecutive(call, &view, carat_dtype_of(both[i]), &operands[i]);

@@ -38,6 +38,31 @@ def assert_near(mine, theirs, truth):
         assert bool((ours <= torch.maximum(1.05 * atens, torch.finfo(mine.dtype).eps * truth[finite].abs())).all()) or ours.max() <= 1.05 * atens.max()
 
 
+def assert_sums_near(mine, theirs, truth, slack):
+    """Like ATen's in everything that can be seen; floating values about as near to the truth as ATen's, but for `slack` roundings
+    of what was added up, in the precision that is computed in."""
+    for field in ("dtype", "shape", "device"):
+        assert getattr(mine, field) == getattr(theirs, field), field
+    assert mine.stride() == theirs.stride()
+    if not mine.dtype.is_floating_point:
+        assert torch.equal(mine, theirs)
+        return
+    assert torch.equal(mine.isnan(), theirs.isnan()) and torch.equal(mine.isinf(), theirs.isinf())
+    finite = theirs.isfinite()
+    if not bool(finite.any()):
+        return
+    truth = truth.double()[finite]
+    ours, atens = ((value.double()[finite] - truth).abs() for value in (mine, theirs))
+    computed = torch.float64 if mine.dtype == torch.float64 else torch.float32
+    allowed = 2 * atens.max() + 16 * torch.finfo(mine.dtype).eps * truth.abs() + slack * torch.finfo(computed).eps
+    assert bool((ours <= allowed).all()), (ours.max(), atens.max())
+
+
+def several(value):
+    """The tensors of a result."""
+    return (value,) if torch.is_tensor(value) else tuple(value)
+
+
 def both(function, name=None, served=True, truth=None):
     """function() on ATen and on Carat, equal in everything that can be seen; `name` is an overload that must be served, truth()
     the same in double precision."""

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import carat
-from test_cuda import LAYOUTS, sample
+from test_cuda import LAYOUTS, assert_sums_near, sample, several
 
 FLOATS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)
@@ -33,26 +33,6 @@ def inputs(shape, dtype, full):
                 yield layout(x)
 
 
-def near(mine, theirs, truth, scale):
-    """Like ATen's in everything that can be seen; floating values about as near to the truth as ATen's, but for a few
-    roundings of what was added up."""
-    for field in ("dtype", "shape", "device"):
-        assert getattr(mine, field) == getattr(theirs, field), field
-    assert mine.stride() == theirs.stride()
-    if not mine.dtype.is_floating_point:
-        assert torch.equal(mine, theirs)
-        return
-    assert torch.equal(mine.isnan(), theirs.isnan()) and torch.equal(mine.isinf(), theirs.isinf())
-    finite = theirs.isfinite()
-    if not bool(finite.any()):
-        return
-    truth = truth.double()[finite]
-    ours, atens = ((value.double()[finite] - truth).abs() for value in (mine, theirs))
-    computed = torch.float64 if mine.dtype == torch.float64 else torch.float32
-    allowed = 2 * atens.max() + 16 * torch.finfo(mine.dtype).eps * truth.abs() + 4 * torch.finfo(computed).eps * scale
-    assert bool((ours <= allowed).all()), (ours.max(), atens.max())
-
-
 def check(function, overload, x):
     """function(x) on ATen and on Carat, which must serve the overload."""
     theirs = function(x)
@@ -63,9 +43,8 @@ def check(function, overload, x):
     stat = carat.stats()[overload]
     assert stat.calls == 2, (overload, stat)
     truths = function(x.double()) if x.dtype.is_floating_point else theirs
-    several = lambda value: (value,) if torch.is_tensor(value) else tuple(value)
     for m, a, t, truth in zip(several(mine), several(again), several(theirs), several(truths), strict=True):
-        near(m, t, truth, max(1.0, float(x.nan_to_num(0, 0, 0).abs().double().sum()) ** 0.5))
+        assert_sums_near(m, t, truth, 4 * max(1.0, float(x.nan_to_num(0, 0, 0).abs().double().sum()) ** 0.5))
         assert torch.equal(m.nan_to_num(), a.nan_to_num()), "not the same twice"
 
 
