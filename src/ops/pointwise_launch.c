@@ -13,7 +13,7 @@ _Static_assert(POINTWISE_RANK == CARAT_POINTWISE_RANK && POINTWISE_INPUTS == CAR
                    && POINTWISE_SCALARS == CARAT_POINTWISE_SCALARS, "host and kernel agree");
 
 enum {
-    GROUP_ELEMENTS = 16384,  // a group's work: large against its set-up, small against a thread's share
+    GROUP_ELEMENTS = 32768,  // a group's work: large against its set-up, small against a thread's share
     THREAD_ELEMENTS = 32768, // below this a second thread costs more than it brings
     SHORT_ROW = 64,          // rows below this many columns are run together
     TILE = 64,               // columns of a transposed chunk: the longest block that kernels take at a time

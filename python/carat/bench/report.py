@@ -105,7 +105,7 @@ def summary_lines(run):
         by_dtype = ", ".join(f"{d} {v:.2f}" for d, v in s["speedup_by_dtype"].items())
         lines.append(f"speedup, geometric mean of {s['cases']} cases: [bold]{s['speedup_geomean']:.2f}[/] ({by_dtype})")
         lines.append("by family: " + ", ".join(f"{f} {v:.2f}" for f, v in s["speedup_by_family"].items()))
-        lines.append("worst: " + _place(s["worst"]) + f"; {s['below_0.95']} cases below 0.95")
+        lines.append("worst: " + _place(s["worst"]) + f"; {s['below_0.95']} cases below 0.95 (of {run.again} measured a second time)")
     if s["host_time_worst"]:
         lines.append(
             f"host time of a call on 64 elements, Carat / ATen: {s['host_time_geomean']:.2f} (geometric mean), "
