@@ -46,6 +46,8 @@ def parser():
     bench.add_argument("--case", action="append", metavar="NAME", help="square, odd, transposed, sliced, tiny; may be repeated (default: all)")
     bench.add_argument("--threads", type=int, default=0, help="threads of PyTorch (default: as it is)")
     bench.add_argument("--quick", action="store_true", help="fewer cases and less time for each")
+    bench.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="cuda: OP is then a word of a case's name")
+    bench.add_argument("--against", default="aten", metavar="SIDES", help="aten, or aten,inductor (with --device cuda): torch.compile's kernels too")
     bench.add_argument("--json", metavar="FILE", help="write all results as JSON")
     bench.add_argument("--plot", metavar="FILE.png", help="write a bar chart of the speedups (needs matplotlib)")
     bench.set_defaults(action=run_bench)
@@ -114,6 +116,8 @@ def run_bench(options):
     from . import bench
 
     error = Console(stderr=True)
+    if options.device == "cuda":
+        return run_bench_cuda(options, error)
     try:
         settings = bench_settings(options)
     except ValueError as problem:
@@ -129,6 +133,30 @@ def run_bench(options):
             json.dump({"info": carat.info(), "summary": bench.summary(outcome), **outcome.as_dict()}, file, indent=1, default=str)
     if options.plot and not bench.chart(outcome, options.plot):
         error.print("carat bench: Carat served no case, so there is no chart")
+    return 0
+
+
+def run_bench_cuda(options, error):
+    """The same on the GPU, by cases."""
+    from rich.console import Console
+
+    from .bench import cuda, cuda_report
+
+    try:
+        for name in ("dtype", "case", "threads", "quick", "plot"):
+            if getattr(options, name):
+                raise ValueError(f"--{name} is for CPUs")
+        outcome = with_progress(lambda _, progress: cuda.measure(options.ops, options.against.split(","), progress=progress), None, error)
+    except (ValueError, RuntimeError) as problem:
+        error.print(f"carat bench: {problem}", markup=False)
+        return 2
+    terminal = Console()
+    cuda_report.show(outcome, terminal if terminal.is_terminal else Console(width=140))
+    if options.json:
+        import carat
+
+        with open(options.json, "w", encoding="utf-8") as file:
+            json.dump({"info": carat.info(), **cuda_report.as_dict(outcome)}, file, indent=1, default=str)
     return 0
 
 
@@ -174,6 +202,8 @@ def bench_settings(options):
     from .bench import Settings, inputs, measure
 
     measure.chosen(options.ops)
+    if options.against != "aten":
+        raise ValueError(f"--against {options.against} needs --device cuda")
     for name in options.dtype or ():
         if not isinstance(getattr(torch, name, None), torch.dtype):
             raise ValueError(f"no dtype is called {name}")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The parts of the command, the benchmark and the demo that need no kernel: arguments, inputs, accounts, tables."""
 import contextlib
+import io
 import json
 import multiprocessing
 import types
@@ -10,8 +11,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from rich.console import Console
+
+import carat
 from carat import cli
-from carat.bench import Settings, inputs, measure, report
+from carat.bench import Settings, cuda, cuda_report, inputs, measure, report
 
 
 def result(overload="exp", dtype="float32", case="square", aten=2.0, ours=1.0, **more):
@@ -262,3 +266,46 @@ def test_counts_are_of_the_run_only():
     before = {"mm": stat(calls=5, reasons={"small": 1})}
     after = {"mm": stat(calls=7, reasons={"small": 1, "dtype": 2}), "exp": stat(calls=1, reasons={})}
     assert coverage.difference(before, after) == {"mm": (2, {"dtype": 2}), "exp": (1, {})}
+
+
+def gpu_run():
+    """A run on a GPU as its report sees it."""
+    def case(name, aside="", **us):
+        return cuda.Case(name, 1 << 30, us, aside)
+
+    cases = [case("exp", aten=400.0, inductor=380.0, carat=200.0), case("sum", aten=300.0, inductor=150.0, carat=200.0),
+             case("sort", "not taken over", aten=900.0, inductor=800.0, carat=900.0)]
+    return cuda.Run("a GPU", 1e13, cases, {"exp": (4.0, 3.0), "sum": (4.0, 4.4)})
+
+
+def test_gpu_summary_counts_what_carat_served():
+    found = cuda_report.summary(gpu_run())
+    assert found["cases"] == 2 and found["stepped_aside"] == 1
+    assert found["speedup_geomean"]["aten"] == pytest.approx((2 * 1.5) ** 0.5)
+    assert found["worst_against_best"] == (0.75, "sum")
+    assert found["best_other_geomean"] == pytest.approx((400 / 380 * 300 / 150) ** 0.5)
+    assert found["host_time_worst"] == (pytest.approx(1.1), "sum")
+    assert cuda_report.share(gpu_run(), gpu_run().cases[0]) == pytest.approx((1 << 30) / 200e-6 / 1e13)
+
+
+def test_gpu_table_shows_every_case_and_side():
+    console = Console(width=140, file=io.StringIO())
+    cuda_report.show(gpu_run(), console)
+    text = console.file.getvalue()
+    assert all(word in text for word in ("exp", "sort", "Inductor", "2.00", "aside", "0.75 (sum)", "1.10 at worst (sum)"))
+
+
+def test_gpu_case_is_served_only_where_all_its_operators_are():
+    stat = lambda calls, **reasons: carat.Stat(calls, len(reasons), dict.fromkeys(reasons, 1))
+    assert cuda.left_to_aten({}) == "not taken over"
+    assert cuda.left_to_aten({"mm": stat(0, dtype=1)}) == "dtype"
+    assert cuda.left_to_aten({"mm": stat(0, dtype=1), "add": stat(2)}) == "dtype"
+    assert cuda.left_to_aten({"add": stat(2)}) == ""
+
+
+def test_gpu_bench_without_a_gpu_says_so(monkeypatch, capsys):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert cli.main(["bench", "--device", "cuda"]) == 2
+    assert "no CUDA device" in capsys.readouterr().err
+    assert cli.main(["bench", "--device", "cuda", "--quick"]) == 2
+    assert cli.main(["bench", "--against", "aten,inductor"]) == 2

@@ -1,74 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bench.py [WORD...]: the cases with one of the words in their names; "host": host times too. GPU time against ATen in one process: cold L2 (inputs rotate through more memory than it has), random data, medians; share of
-the measured copy ceiling; host time of a call on 64 elements. Prints a table."""
+"""What `carat bench --device cuda` times: pairs of tensors' sizes, layouts and dtypes, by family; and the small calls of which the
+host's time is taken.
 
-import statistics
-import sys
-import time
+A case is (name, bytes that must be moved, make). make() builds inputs and returns a function whose arguments default to them, so
+that a compiler of graphs can be given the same function with the same tensors.
+"""
 
 import torch
-
-import carat
-
-ROTATION = 256 << 20  # bytes that pass between two uses of an input, several times the L2 cache
-OFF, ON = [], None
-
-
-def events(functions, rounds):
-    """Milliseconds of each call, in turn; two of them keep the queue filled while they are recorded."""
-    marks = []
-    for i in range(rounds):
-        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        start.record()
-        functions[i % len(functions)]()
-        end.record()
-        marks.append((start, end))
-    torch.cuda.synchronize()
-    return statistics.median(s.elapsed_time(e) for s, e in marks)
-
-
-def gpu_times(make, bytes_moved, rounds=30):
-    """Medians of ATen and Carat, interleaved."""
-    copies = max(2, min(64, -(-ROTATION // max(bytes_moved, 1)) + 1))
-    functions = [make() for _ in range(copies)]
-    times = {False: [], True: []}
-    for on in (False, True):
-        with carat.use(None if on else []):
-            events(functions, 3)
-    for _ in range(3):
-        for on in (False, True):
-            with carat.use(None if on else []):
-                times[on].append(events(functions, rounds))
-    return min(times[False]), min(times[True])
-
-
-def host_times(function, calls=1000):
-    best = {False: float("inf"), True: float("inf")}
-    for _ in range(7):
-        for on in (False, True):
-            with carat.use(None if on else []):
-                function()
-                torch.cuda.synchronize()
-                start = time.perf_counter()
-                for _ in range(calls):
-                    function()
-                best[on] = min(best[on], (time.perf_counter() - start) / calls)
-                torch.cuda.synchronize()
-    return best[False] * 1e6, best[True] * 1e6
 
 
 def randn(*shape, dtype=torch.float32):
     return torch.randn(*shape, device="cuda").to(dtype)
 
 
-def copy_ceiling():
-    pairs = [(randn(1 << 28), torch.empty(1 << 28, device="cuda")) for _ in range(2)]
-    functions = [lambda x=x, y=y: y.copy_(x) for x, y in pairs]
-    events(functions, 4)
-    return 2 * 4 * (1 << 28) / events(functions, 20) * 1e3
-
-
 def cases():
+    """All cases but the anchors."""
     bf16, f32 = torch.bfloat16, torch.float32
     n = 1 << 26
     for dtype in (f32, bf16):
@@ -173,6 +119,7 @@ def scans():
 
 
 def host_cases():
+    """(name, call on about 64 elements)."""
     x, y = randn(64), randn(64)
     out = torch.empty_like(x)
     yield "add", lambda: torch.add(x, y)
@@ -194,27 +141,3 @@ def host_cases():
     yield "var", lambda: z.var(0)
     yield "any", lambda: z.any()
     yield "cumsum", lambda: z.cumsum(0)
-
-
-def main():
-    torch.manual_seed(0)
-    ceiling = copy_ceiling()
-    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}; copy {ceiling / 1e12:.2f} TB/s")
-    print(f"{'case':36s} {'ATen us':>9s} {'Carat us':>9s} {'ratio':>6s} {'TB/s':>6s} {'share':>6s}")
-    ratios = []
-    for name, moved, make in cases():
-        if len(sys.argv) > 1 and not any(word in name for word in sys.argv[1:]):
-            continue
-        theirs, mine = gpu_times(make, moved)
-        ratios.append(theirs / mine)
-        print(f"{name:36s} {theirs * 1e3:9.1f} {mine * 1e3:9.1f} {theirs / mine:6.2f} {moved / mine / 1e9:6.2f} {moved / mine * 1e3 / ceiling:6.3f}", flush=True)
-        torch.cuda.empty_cache()
-    print(f"geometric mean {statistics.geometric_mean(ratios):.2f}, worst {min(ratios):.2f}")
-    if len(sys.argv) > 1 and "host" not in sys.argv[1:]:
-        return
-    print("host time of a call on 64 elements, us: " + "; ".join(
-        "{} ATen {:.2f} Carat {:.2f}".format(name, *host_times(function)) for name, function in host_cases()))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
