@@ -254,16 +254,22 @@ CARAT_API const char *carat_cache_directory(const char **why);
 CARAT_API int64_t carat_cache_size(void);
 
 // Compiles kernels ahead of time into the disk cache, on `threads` threads (at least 1): those of `ops` (count of them; their whole
-// families, but of pointwise operators each its own) that the shipped packs hold, for a backend's target by name ("cuda",
+// families, but of pointwise operators each its own) that the shipped packs hold, or where `trace` isn't NULL that the file of that name
+// lists for the target (see carat_trace_write; all of them if count is 0), for a backend's target by name ("cuda",
 // "sm_90a"), of which no device needs to be present. Those that the cache has are left as they are. `progress`, if given, is
 // called after each kernel, by one thread at a time; 0 from it stops the work.
-// CARAT_NOT_FOUND for an unknown backend or target, CARAT_UNSUPPORTED without a compiler, CARAT_IO_ERROR without a disk cache,
+// CARAT_NOT_FOUND for an unknown backend or target, CARAT_UNSUPPORTED without a compiler, CARAT_IO_ERROR without a disk cache or where the
+// trace can't be read, CARAT_INVALID_ARGUMENT for a damaged trace or one of another build of Carat,
 // CARAT_COMPILE_ERROR with the first failure's words after all others were compiled. *done, if given, counts. Thread-safe.
 typedef struct carat_precompiled {
     int64_t total, present, compiled, failed; // kernels: all that are wanted; found in the cache; made; not made
 } carat_precompiled;
-CARAT_API carat_status carat_precompile(const char *backend, const char *target, const carat_op *const *ops, size_t count, int threads,
+CARAT_API carat_status carat_precompile(const char *backend, const char *target, const carat_op *const *ops, size_t count, const char *trace, int threads,
                                         int (*progress)(void *arg, const carat_precompiled *so_far), void *arg, carat_precompiled *done);
+
+// Writes the file `path` (replaced if it is there): every kernel that this process has used so far, for carat_precompile on this or
+// another machine with the same build of Carat. CARAT_IO_ERROR if it can't be written. Thread-safe.
+CARAT_API carat_status carat_trace_write(const char *path);
 
 // Why the calling thread's last CARAT_UNSUPPORTED was answered: a static string ("dtype", "overlapping memory").
 CARAT_API const char *carat_last_reason(void);

@@ -12,8 +12,9 @@ import os as _os
 
 from ._control import Operator, Stat, disable, enable, is_enabled, ops, stats, use
 from ._info import info
+from ._precompile import trace
 
-__all__ = ["Operator", "Stat", "disable", "enable", "info", "is_enabled", "ops", "stats", "use"]
+__all__ = ["Operator", "Stat", "disable", "enable", "info", "is_enabled", "ops", "stats", "trace", "use"]
 
 if _os.environ.get("CARAT_ENABLE"):
     from ._control import enable_from_environment as _enable_from_environment

@@ -46,7 +46,8 @@ def library():
         ("carat_cache_directory", text, texts),
         ("carat_cache_size", ctypes.c_int64),
         ("carat_last_error", text),
-        ("carat_precompile", ctypes.c_int, text, text, ctypes.POINTER(op), number, ctypes.c_int, op, op, ctypes.POINTER(ctypes.c_int64)),
+        ("carat_precompile", ctypes.c_int, text, text, ctypes.POINTER(op), number, text, ctypes.c_int, op, op, ctypes.POINTER(ctypes.c_int64)),
+        ("carat_trace_write", ctypes.c_int, text),
     ]:
         function = getattr(lib, name)
         function.restype, function.argtypes = result, arguments

@@ -25,11 +25,12 @@ class PrecompileError(RuntimeError):
     """The target is unknown, there is no compiler or cache, or a kernel failed to compile."""
 
 
-def precompile(arch, ops=None, threads=0, progress=lambda so_far: True):
+def precompile(arch, ops=None, threads=0, trace=None, progress=lambda so_far: True):
     """Fills the disk cache with the kernels of `ops` (as in `carat.enable(only=...)`; None: all) for `arch`: "sm_90a", or a CPU level
     such as "x86-64-v4". Pointwise operators have kernels of their own, others those of their family.
 
-    `threads` 0: one a CPU. `progress` is called with a Precompiled after each kernel; False from it ends the work.
+    `trace`: only the kernels that this file of `carat.trace` lists for `arch`. `threads` 0: one a CPU. `progress` is called with a
+    Precompiled after each kernel; False from it ends the work.
     Returns a Precompiled; raises PrecompileError.
     """
     library = _adapter.library()
@@ -37,6 +38,8 @@ def precompile(arch, ops=None, threads=0, progress=lambda so_far: True):
     every = [library.carat_op_at(i) for i in range(library.carat_op_count())]
     rows = [(library.carat_op_name(op).decode(), library.carat_op_family(op).decode()) for op in every]
     chosen = [op for op, taken in zip(every, select(rows, ops)) if taken and library.carat_op_runs_on(op, DEVICE_TYPES[backend])]
+    if trace and not ops:
+        chosen = []  # a kernel may be nobody's own: fills, copies
     counts, failure = COUNTS(), []
 
     def report(_, so_far):
@@ -47,12 +50,23 @@ def precompile(arch, ops=None, threads=0, progress=lambda so_far: True):
             return 0
 
     status = library.carat_precompile(backend.encode(), arch.encode(), (ctypes.c_void_p * len(chosen))(*chosen), len(chosen),
-                                      threads or os.cpu_count() or 1, _callback(report), None, counts)
+                                      os.fsencode(trace) if trace else None, threads or os.cpu_count() or 1, _callback(report), None, counts)
     if failure:
         raise failure[0]
     if status:
         raise PrecompileError(library.carat_last_error().decode())
     return Precompiled(*counts)
+
+
+def trace(path):
+    """Writes the file `path`: every kernel that this process has used so far, for `carat precompile --model-trace` on this machine or on
+    others with the same build of Carat. Call it after a step of the model.
+
+    Raises OSError where the file can't be written.
+    """
+    library = _adapter.library()
+    if library.carat_trace_write(os.fsencode(path)):
+        raise OSError(library.carat_last_error().decode())
 
 
 _callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(COUNTS))

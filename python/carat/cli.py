@@ -55,6 +55,7 @@ def parser():
     ahead = actions.add_parser("precompile", help="compile kernels ahead of time", description=run_precompile.__doc__)
     ahead.add_argument("ops", nargs="*", metavar="OP", help="overload, operator, glob or family (default: all)")
     ahead.add_argument("--arch", action="append", required=True, metavar="NAME", help="sm_90a, x86-64-v4, ...; may be repeated")
+    ahead.add_argument("--model-trace", metavar="FILE", help="only the kernels that carat.trace(FILE) found a model to use")
     ahead.add_argument("--threads", type=int, default=0, help="compilers at a time (default: one a CPU)")
     ahead.set_defaults(action=run_precompile)
 
@@ -171,7 +172,7 @@ def run_precompile(options):
     error = Console(stderr=True)
     for arch in options.arch:
         def run(_, progress):
-            return precompile(arch, options.ops or None, options.threads, lambda d: progress(d.total - left(d), d.total, arch) is None)
+            return precompile(arch, options.ops or None, options.threads, options.model_trace, lambda d: progress(d.total - left(d), d.total, arch) is None)
 
         try:
             done = with_progress(run, None, error)

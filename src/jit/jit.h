@@ -9,6 +9,9 @@
 // CARAT_UNSUPPORTED (reason "no kernel") if there is neither a binary nor a compiler; the failure is remembered.
 carat_status carat_kernel_get(const carat_backend *backend, carat_device device, const carat_key *key, carat_kernel *kernel);
 
+// Calls visit for every kernel that was found so far, on any device. Thread-safe; kernels found meanwhile may be missing.
+void carat_kernels_each(void (*visit)(void *arg, carat_device device, const carat_key *key), void *arg);
+
 // The whole translation unit of a key for a target: defines, then the dialect and the family's source, all inlined or by
 // #include of embedded files. Caller frees with free(). NULL when out of memory.
 char *carat_source_make(const carat_target *target, const carat_key *key, const char *symbol);

@@ -187,3 +187,15 @@ carat_status carat_kernel_get(const carat_backend *backend, carat_device device,
     if (look_up(make_id(device, key), kernel, &status)) return status;
     return find_kernel(backend, device, key, kernel);
 }
+
+void carat_kernels_each(void (*visit)(void *arg, carat_device device, const carat_key *key), void *arg)
+{
+    table *in = atomic_load_explicit(&current, memory_order_acquire);
+    for (size_t i = 0; in && i <= in->mask; ++i) {
+        const slot *at = &in->slots[i];
+        if (atomic_load_explicit(&at->state, memory_order_acquire) != SLOT_READY) continue;
+        carat_key key;
+        memcpy(&key, at->key, sizeof key);
+        visit(arg, (carat_device){ (int32_t)(at->device >> 24), (int32_t)(at->device & 0xffffff) }, &key);
+    }
+}

@@ -3,6 +3,7 @@
 #include "backends/backend.h"
 #include "jit/binary.h"
 #include "jit/jit.h"
+#include "jit/trace.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@ typedef struct job {
     const carat_target *target;
     const carat_op *const *ops;
     size_t op_count;
+    const char *trace; // a file that names the kernels; NULL: those that packs hold
     carat_key *keys;
     size_t key_count, key_room;
     bool out_of_memory;
@@ -31,6 +33,7 @@ typedef struct job {
 
 static bool is_wanted(const job *j, const carat_key *key)
 {
+    if (j->trace && j->op_count == 0) return true;
     for (size_t i = 0; i < j->op_count; ++i)
         if (j->ops[i]->family == carat_family_at(key->family)
             && (!j->ops[i]->family->row_kernels || j->ops[i]->row_index == key->row))
@@ -57,7 +60,8 @@ static void add_key(void *arg, const carat_key *key)
 
 static carat_status list_keys(job *j)
 {
-    for (int f = 0; f < CARAT_FAMILY_COUNT; ++f) {
+    if (j->trace) CARAT_TRY(carat_trace_read(j->trace, j->target, add_key, j));
+    for (int f = 0; f < CARAT_FAMILY_COUNT && !j->trace; ++f) {
         const carat_family *family = carat_family_at(f);
         if (carat_family_source(family, j->target)) family->enumerate(j->target, add_key, j);
     }
@@ -117,10 +121,10 @@ static carat_status outcome(const job *j)
     return carat_fail(j->failure->status, "%s", j->failure->message);
 }
 
-carat_status carat_precompile(const char *backend, const char *target, const carat_op *const *ops, size_t count, int threads,
+carat_status carat_precompile(const char *backend, const char *target, const carat_op *const *ops, size_t count, const char *trace, int threads,
                               int (*progress)(void *arg, const carat_precompiled *so_far), void *arg, carat_precompiled *done)
 {
-    job j = { .ops = ops, .op_count = count, .mutex = PTHREAD_MUTEX_INITIALIZER, .progress = progress, .arg = arg };
+    job j = { .ops = ops, .op_count = count, .trace = trace, .mutex = PTHREAD_MUTEX_INITIALIZER, .progress = progress, .arg = arg };
     const char *why = NULL;
     if (done) *done = j.done;
     if (!backend || !target || (count && !ops) || threads < 1)

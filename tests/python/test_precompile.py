@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """carat precompile: fills the disk cache for a target by name, once; what can't be done is said."""
+import hashlib
 import os
 import shutil
 import subprocess
 import sys
 
 import pytest
+
+import carat
 
 OPERATOR = "rsqrt"  # of the pointwise ones, which have kernels of their own, one with few
 
@@ -42,3 +45,57 @@ def test_a_kernel_that_fails_is_an_error(tmp_path):
     broken.chmod(0o755)
     outcome = run(tmp_path / "cache", "--arch", "baseline", OPERATOR, CARAT_CC=str(broken))
     assert outcome.returncode == 2 and "no such thing" in outcome.stderr
+
+
+TRACE = """
+import sys, torch, carat
+carat.enable()
+torch.rsqrt(torch.ones(8)), torch.ones(3, 8).softmax(1)
+carat.trace(sys.argv[1])
+"""
+
+
+def traced(path):
+    """The text of a trace of two operators, for the CPU level in use."""
+    subprocess.run([sys.executable, "-c", TRACE, str(path)], check=True, cwd=path.parent)
+    return path.read_text()
+
+
+def test_a_trace_names_the_kernels_that_were_used(tmp_path):
+    text = traced(tmp_path / "model.trace")
+    title, build, *kernels, checksum = text.splitlines()
+    assert title == "carat trace 1" and len(build) == len(checksum) == 64 and len(kernels) >= 2
+    level = kernels[0].split()[0]
+    if shutil.which("gcc"):
+        outcome = run(tmp_path / "cache", "--arch", level, "--model-trace", str(tmp_path / "model.trace"), "--threads", "2", CARAT_CC="gcc")
+        assert outcome.stdout == f"{level}: {len(kernels)} kernels compiled, 0 were there\n", outcome.stderr
+    assert run(tmp_path / "other", "--arch", "sm_90a", "--model-trace", str(tmp_path / "model.trace")).stdout.startswith("sm_90a: 0 kernels")
+
+
+@pytest.mark.parametrize("change, message", [
+    (lambda text: text[:-70], "damaged"),
+    (lambda text: text.replace("carat trace 1", "carat trace 2", 1), "damaged"),
+    (lambda text: "", "can't be read"),
+    (lambda text: "x" * 1000, "damaged"),
+    (lambda text: sealed(text.replace(text.splitlines()[1], "0" * 64)), "another build"),
+    (lambda text: sealed(text + "x86-64-v4 zz\n"), "names a kernel that there isn't"),
+])
+def test_a_trace_that_is_damaged_or_stale_is_refused(tmp_path, change, message):
+    path = tmp_path / "model.trace"
+    text = change(traced(path))
+    path.write_text(text)
+    outcome = run(tmp_path / "cache", "--arch", "baseline", "--model-trace", str(path))
+    assert outcome.returncode == 2 and message in outcome.stderr
+
+
+def sealed(text):
+    """The trace with the right checksum for what stands before the last full one."""
+    lines = [line for line in text.splitlines() if len(line) != 64 or line == text.splitlines()[1]]
+    body = "".join(line + "\n" for line in lines)
+    return body + hashlib.sha256(body.encode()).hexdigest() + "\n"
+
+
+def test_a_trace_that_is_not_there_is_an_error(tmp_path):
+    assert "No such file" in run(tmp_path, "--arch", "baseline", "--model-trace", str(tmp_path / "none")).stderr
+    with pytest.raises(OSError, match="No such file"):
+        carat.trace(tmp_path / "no" / "folder")
