@@ -29,8 +29,10 @@ struct bf16 { u16 bits; };
 typedef float f32;
 typedef double f64;
 
-// ---- declaring
 #define WORD static __device__ __forceinline__
+#include "cuda_ptx.h"
+
+// ---- declaring
 #define CAT_(a, b) a##b
 #define CAT(a, b) CAT_(a, b)
 #define GLOBAL
@@ -43,7 +45,7 @@ typedef double f64;
 
 #if LANES > PART_LANES
 #define CLUSTER_SHAPE __cluster_dims__(BLOCKS_OF_GROUP, 1, 1)
-WORD u32 block_of_group() { u32 rank; asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank)); return rank; }
+WORD u32 block_of_group() { return ptx_cluster_rank(); }
 #else
 #define CLUSTER_SHAPE
 WORD u32 block_of_group() { return 0; }
@@ -77,7 +79,7 @@ WORD u32 block_of_group() { return 0; }
 #define GROUP_MASK (LANES >= 32 ? ~0u : ((1u << (LANES % 32)) - 1) << (threadIdx.x % 32 / LANES * LANES))
 WORD void SYNC()
 {
-    if (BLOCKS_OF_GROUP > 1) asm volatile("barrier.cluster.arrive.aligned;\n\tbarrier.cluster.wait.aligned;" ::: "memory");
+    if (BLOCKS_OF_GROUP > 1) ptx_cluster_arrive(), ptx_cluster_wait();
     else if (LANES > 32) __syncthreads();
     else __syncwarp(GROUP_MASK);
 }
@@ -87,13 +89,13 @@ extern "C" __device__ void __assertfail(const char *condition, const char *file,
 #define REQUIRE(condition) ((condition) ? (void)0 : __assertfail(#condition, "carat", 0, "kernel", 1))
 
 // What is read before it isn't put off to where it is used.
-WORD void READ_NOW() { asm volatile("" ::: "memory"); }
+WORD void READ_NOW() { ptx_order_memory(); }
 
 // The launch that follows on the stream may bring its groups in; they wait for the end of this one before they go on. Older
 // devices begin launches one after the other anyway.
 #if __CUDA_ARCH__ >= 900
-WORD void MAY_FOLLOW() { asm volatile("griddepcontrol.launch_dependents;" ::: "memory"); }
-WORD void AWAIT_EARLIER() { asm volatile("griddepcontrol.wait;" ::: "memory"); }
+WORD void MAY_FOLLOW() { ptx_launch_dependents(); }
+WORD void AWAIT_EARLIER() { ptx_launch_wait(); }
 #else
 WORD void MAY_FOLLOW() {}
 WORD void AWAIT_EARLIER() {}
@@ -151,22 +153,6 @@ EXCHANGE(from_last_lane, __shfl_sync, threadIdx.x | (o - 1))
 template <class T> WORD T reduce_add(T x, T y) { return x + y; }
 template <class T> WORD T reduce_max(T x, T y) { return x > y ? x : y; }
 
-// Writes v to the place in another block's shared memory that p is in this one's.
-WORD u32 remote_place(const void *p, u32 block)
-{
-    u32 there;
-    asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(there) : "r"((u32)__cvta_generic_to_shared(p)), "r"(block));
-    return there;
-}
-WORD void put_remote(f32 *p, f32 v, u32 block)
-{
-    asm volatile("st.shared::cluster.f32 [%0], %1;" : : "r"(remote_place(p, block)), "f"(v) : "memory");
-}
-WORD void put_remote(f64 *p, f64 v, u32 block)
-{
-    asm volatile("st.shared::cluster.f64 [%0], %1;" : : "r"(remote_place(p, block)), "d"(v) : "memory");
-}
-
 #define GROUP_REDUCTION(name, T, combine)                                                               \
     WORD T of_part_##name(T v)                                                                          \
     {                                                                                                   \
@@ -187,7 +173,7 @@ WORD void put_remote(f64 *p, f64 v, u32 block)
     {                                                                                                   \
         __shared__ T of_block[BLOCKS_OF_GROUP];                                                         \
         SYNC(); /* the other blocks have begun, and have read what was here before */                   \
-        if (threadIdx.x < BLOCKS_OF_GROUP) put_remote(&of_block[block_of_group()], v, threadIdx.x);     \
+        if (threadIdx.x < BLOCKS_OF_GROUP) ptx_put_remote(&of_block[block_of_group()], v, threadIdx.x);     \
         SYNC();                                                                                         \
         v = of_block[0];                                                                                \
         UNROLLED for (int b = 1; b < BLOCKS_OF_GROUP; ++b) v = combine(v, of_block[b]);                 \
@@ -208,12 +194,12 @@ REDUCTION(group_max, f64, reduce_max)
 
 #include "elements.h"
 
-WORD f32 load_f16(f16 x) { f32 y; asm("cvt.f32.f16 %0, %1;" : "=f"(y) : "h"(x.bits)); return y; }
+WORD f32 load_f16(f16 x) { return ptx_f32_of_f16(x.bits); }
 
 #define store_c64(x) (c64_from(x))
 #define store_c128(x) (c128_from(x))
-WORD bf16 bf16_from_f32(f32 x) { bf16 y; asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(y.bits) : "f"(x)); return y; }
-WORD f16 f16_from_f32(f32 x) { f16 y; asm("cvt.rn.f16.f32 %0, %1;" : "=h"(y.bits) : "f"(x)); return y; }
+WORD bf16 bf16_from_f32(f32 x) { return { ptx_bf16_of_f32(x) }; }
+WORD f16 f16_from_f32(f32 x) { return { ptx_f16_of_f32(x) }; }
 
 #include "arithmetic.h"
 

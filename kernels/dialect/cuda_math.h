@@ -31,7 +31,7 @@ WORD f64 k_rsqrt_f64(f64 x) { return rsqrt(x); }
 WORD f32 k_exp_f32(f32 x) { return expf(x); }
 WORD f64 k_exp_f64(f64 x) { return exp(x); }
 // For results that are rounded to halves: relative error 2^-21 and |x| 2^-23, three instructions.
-WORD f32 k_exp_half(f32 x) { f32 y; asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x * 1.44269504088896340736f)); return y; }
+WORD f32 k_exp_half(f32 x) { return ptx_exp2_near(x * 1.44269504088896340736f); }
 WORD f32 k_exp2_f32(f32 x) { return exp2f(x); }
 WORD f64 k_exp2_f64(f64 x) { return exp2(x); }
 WORD f32 k_expm1_f32(f32 x) { return expm1f(x); }

@@ -9,14 +9,7 @@ template <class T, int BYTES> struct held_words { u32 word[BYTES / 4]; };
 template <class T> struct held_words<T, 2> { u16 word[1]; };
 #define HELD(T) held_words<T, VEC * (int)sizeof(T)>
 
-WORD void read_words(u32 (&w)[4], const void *p)
-{
-    asm("ld.global.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(w[0]), "=r"(w[1]), "=r"(w[2]), "=r"(w[3]) : "l"(p));
-}
-WORD void read_words(u32 (&w)[2], const void *p) { asm("ld.global.v2.u32 {%0, %1}, [%2];" : "=r"(w[0]), "=r"(w[1]) : "l"(p)); }
-WORD void read_words(u32 (&w)[1], const void *p) { asm("ld.global.u32 %0, [%1];" : "=r"(w[0]) : "l"(p)); }
-WORD void read_words(u16 (&w)[1], const void *p) { asm("ld.global.u16 %0, [%1];" : "=h"(w[0]) : "l"(p)); }
-template <class H> WORD void fetch_held(H *held, const void *p) { read_words(held->word, p); }
+template <class H> WORD void fetch_held(H *held, const void *p) { ptx_read(held->word, p); }
 
 WORD void element_of(f32 *x, const u32 *word, int k) { *x = __uint_as_float(word[k]); }
 WORD void element_of(f64 *x, const u32 *word, int k) { *x = __hiloint2double((int)word[2 * k + 1], (int)word[2 * k]); }
@@ -35,7 +28,7 @@ template <class T, int BYTES> WORD void forget_held(held_words<T, BYTES> *held)
 {
     UNROLLED for (int i = 0; i < (BYTES + 3) / 4; ++i) {
         if constexpr (sizeof(T) == 2) held->word[i] += blockIdx.z;
-        else asm volatile("" : "+r"(held->word[i]));
+        else ptx_forget(&held->word[i]);
     }
 }
 
@@ -48,7 +41,7 @@ WORD void prefetch_row(const void *row, i64 bytes)
     const u64 share = ((u64)bytes / BLOCKS_OF_GROUP + 31) / 16 * 16, first = (u64)__cvta_generic_to_global(row) / 16 * 16;
     const u64 place = block_of_group() * share, whole = ((u64)bytes + 31) / 16 * 16;
     if (place >= whole) return;
-    asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" : : "l"(first + place), "r"((u32)(whole - place < share ? whole - place : share)) : "memory");
+    ptx_prefetch_l2(first + place, (u32)(whole - place < share ? whole - place : share));
 #endif
 }
 
@@ -64,14 +57,14 @@ WORD f64 larger(f64 x, f64 y) { return fmax(x, y); }
 
 // begin_parts() opens a kernel that calls gather_parts(), which it does once: every lane gets each part's pair of values.
 #if LANES > PART_LANES
-WORD void begin_parts() { asm volatile("barrier.cluster.arrive.relaxed.aligned;" ::: "memory"); }
+WORD void begin_parts() { ptx_cluster_arrive_relaxed(); }
 template <class T> WORD void gather_parts(T *all_x, T *all_y, T x, T y)
 {
     __shared__ T of_part[2][PARTS];
-    asm volatile("barrier.cluster.wait.aligned;" ::: "memory"); // the other blocks have begun
+    ptx_cluster_wait(); // the other blocks have begun
     if (threadIdx.x < PARTS) {
-        put_remote(&of_part[0][part_id()], x, threadIdx.x);
-        put_remote(&of_part[1][part_id()], y, threadIdx.x);
+        ptx_put_remote(&of_part[0][part_id()], x, threadIdx.x);
+        ptx_put_remote(&of_part[1][part_id()], y, threadIdx.x);
     }
     SYNC();
     UNROLLED for (int p = 0; p < PARTS; ++p) all_x[p] = of_part[0][p], all_y[p] = of_part[1][p];
