@@ -18,8 +18,8 @@ typedef struct fake_place {
 } fake_place;
 extern const fake_place *fake_here;
 
-// What a compiled kernel tells of itself, by the symbol <kernel>_fake. Shared memory is a section of its module, of which each block
-// of a cluster has an image.
+// What a compiled kernel tells of itself, by the symbol <kernel>_fake. Shared memory is the variables of its module, of which each
+// block of a cluster has an image.
 typedef struct fake_kernel {
     void (*run)(void **parameters);
     unsigned threads, lanes, blocks; // of a block, of a group, blocks of a cluster

@@ -6,8 +6,8 @@ template <class Args> static inline void fake_run_with(void (*kernel)(Args, i64)
 }
 static void fake_run_kernel(void **parameters) { fake_run_with(KERNEL_NAME, parameters); }
 
-// There is a section only where something is in it.
-extern "C" char __start_fake_shared[] __attribute__((weak, visibility("hidden"))), __stop_fake_shared[] __attribute__((weak, visibility("hidden")));
+// A kernel has no other variables than shared ones: they are all that the linker finds to be zero at first.
+extern "C" char __bss_start[] __attribute__((visibility("hidden"))), _end[] __attribute__((visibility("hidden")));
 extern "C" __attribute__((visibility("default"))) const fake_kernel CAT(KERNEL_NAME, _fake) = {
-    fake_run_kernel, BLOCK_THREADS, LANES, BLOCKS_OF_GROUP, __start_fake_shared, __stop_fake_shared,
+    fake_run_kernel, BLOCK_THREADS, LANES, BLOCKS_OF_GROUP, __bss_start, _end,
 };

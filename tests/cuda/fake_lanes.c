@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Each lane goes on until it waits for others, lowest first in one launch and highest first in the next, so that two runs of the
-// same launch differ where lanes don't wait as they should. Shared memory is filled with NaN or with huge numbers before a block
+// Each lane goes on until it waits for others, the lowest first in one launch and the highest first in the next, so that two runs
+// of the same launch differ where lanes don't wait as they should. Shared memory is filled with NaN or with huge numbers before a block
 // begins.
 #include "fake_lanes.h"
 
@@ -85,7 +85,7 @@ static void describe_lanes(const block *b, unsigned number)
     static const char *const words[] = { "run", "wait", "wait", "wait", "have left" };
     for (unsigned i = 0, first = 0; i < now.kernel->threads; ++i) {
         const lane *const l = &b->lanes[i], *const next = l + 1;
-        if (i + 1 < now.kernel->threads && next->state == l->state && next->what == l->what) continue;
+        if (i + 1 < now.kernel->threads && next->state == l->state && (l->state == LEFT || next->what == l->what)) continue;
         fprintf(stderr, "    block %u of the cluster, lanes %u to %u %s%s%s\n", number, first, i, words[l->state], l->state == LEFT ? "" : " at ",
                 l->state == LEFT ? "" : l->what);
         first = i + 1;
@@ -199,26 +199,41 @@ static void swap_shared(unsigned from, unsigned to)
     for (size_t i = 0; i < size; ++i) blocks[from].image[i] = shared[i], shared[i] = blocks[to].image[i];
 }
 
-// False if none of the block's lanes could go on.
-static bool run_block(unsigned number)
+static unsigned in_order(unsigned i, unsigned count) { return now.backwards ? count - 1 - i : i; }
+
+// Runs a warp's lanes until each of them waits for another warp: so that it is as far ahead of the others as it can be.
+static bool run_warp(block *b, unsigned first, unsigned count)
 {
-    block *const b = &blocks[number];
-    const unsigned count = now.kernel->threads;
-    bool any = false, ran;
-    swap_shared(now.block, number);
-    now.block = number;
-    b->begun = true;
-    do {
+    bool any = false;
+    for (bool ran = true; ran && !now.failed; any |= ran) {
         ran = false;
         for (unsigned i = 0; i < count && !now.failed; ++i) {
-            now.lane = now.backwards ? count - 1 - i : i;
+            now.lane = first + in_order(i, count);
             lane *const l = &b->lanes[now.lane];
             if (l->state != RUNS) continue;
             fake_here = &l->place;
             fibre_enter(&l->fibre);
-            any = ran = true;
+            ran = true;
         }
-    } while (ran && !now.failed);
+    }
+    return any;
+}
+
+// False if none of the block's lanes could go on.
+static bool run_block(unsigned number)
+{
+    const unsigned threads = now.kernel->threads, warps = (threads + 31) / 32;
+    bool any = false;
+    swap_shared(now.block, number);
+    now.block = number;
+    blocks[number].begun = true;
+    for (bool ran = true; ran && !now.failed; any |= ran) {
+        ran = false;
+        for (unsigned w = 0; w < warps; ++w) {
+            const unsigned first = 32 * in_order(w, warps), left = threads - first;
+            ran |= run_warp(&blocks[number], first, left < 32 ? left : 32);
+        }
+    }
     return any;
 }
 
@@ -260,7 +275,7 @@ static void run_cluster(const unsigned grid[3], uint64_t first, bool overlapping
     for (char *at = now.kernel->shared; at < now.kernel->shared_end; ++at) *at = blocks[0].image[at - now.kernel->shared];
     for (bool any = true; any && !now.failed;) {
         any = false;
-        for (unsigned b = 0; b < now.kernel->blocks && !now.failed; ++b) any |= run_block(b);
+        for (unsigned b = 0; b < now.kernel->blocks && !now.failed; ++b) any |= run_block(in_order(b, now.kernel->blocks));
     }
     if (now.failed) return;
     if (!cluster_left()) report_deadlock();

@@ -58,7 +58,7 @@ static const char *sanitizers(void)
 // The number changes with all that objects are made of beside their source, as it goes into the names of what is cached.
 int nvrtcVersion(int *major, int *minor)
 {
-    static const char *const headers[] = { FAKE_FOLDER "/fake_words.h", FAKE_FOLDER "/fake_ptx.h", FAKE_FOLDER "/fake_device.h" };
+    static const char *const headers[] = { FAKE_FOLDER "/fake_words.h", FAKE_FOLDER "/fake_ptx.h", FAKE_FOLDER "/fake_device.h", FAKE_FOLDER "/fake_entry.h" };
     uint32_t hash = 2166136261u;
     for (const char *at = compiler(); *at; ++at) hash = (hash ^ (unsigned char)*at) * 16777619u;
     for (const char *at = sanitizers(); *at; ++at) hash = (hash ^ (unsigned char)*at) * 16777619u;

@@ -14,7 +14,7 @@
 #define __grid_constant__
 #define __launch_bounds__(...)
 #define __cluster_dims__(...)
-#define __shared__ static __attribute__((section("fake_shared")))
+#define __shared__ static
 
 #define threadIdx (fake_here->thread)
 #define blockIdx (fake_here->block)
@@ -115,8 +115,9 @@ template <class T, class V, class W> static inline T atomicCAS(T *p, V expected,
 static inline void __threadfence() {}
 static inline void __threadfence_block() {}
 
-// ---- maths: the C library's, by their names in CUDA, and what it lacks
+// ---- the C library's, by their names in CUDA, and what it lacks
 extern "C" {
+void *memcpy(void *, const void *, unsigned long);
 #define FAKE_MATHS(name) double name(double); float name##f(float);
 FAKE_MATHS(fabs) FAKE_MATHS(floor) FAKE_MATHS(ceil) FAKE_MATHS(trunc) FAKE_MATHS(rint) FAKE_MATHS(sqrt) FAKE_MATHS(exp) FAKE_MATHS(exp2)
 FAKE_MATHS(expm1) FAKE_MATHS(log) FAKE_MATHS(log2) FAKE_MATHS(log10) FAKE_MATHS(log1p) FAKE_MATHS(sin) FAKE_MATHS(cos) FAKE_MATHS(tan)

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A sample of each family's kernels for groups of many lanes, on a GPU that isn't there: pytest tests/cuda -k softmax"""
+
+import pytest
+import torch
+
+from fake_gpu import StepsAside, check, run
+
+aten = torch.ops.aten
+FLOATS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+HALF_AND_FULL = FLOATS[:2]
+
+
+def dtypes(*which):
+    return pytest.mark.parametrize("dtype", which, ids=lambda d: str(d)[6:])
+
+
+# ---- pointwise
+
+@dtypes(*FLOATS, torch.int32)
+def test_pointwise_layouts(dtype):
+    x, y = (torch.randn(33, 70) * 5).to(dtype), (torch.randn(33, 70) * 5).to(dtype)
+    check(aten.add.Tensor, x, y, alpha=2)
+    check(aten.mul.Tensor, x.t(), y.t().contiguous())
+    check(aten.sub.Tensor, x[:, ::2], y[:, 1::2])
+    check(aten.add.Tensor, x[:, :1], y[0])
+    check(aten.add.Tensor, x[1:, 1:], y[1:, 1:])
+    check(aten.mul.Tensor, x, 3)
+    check(aten.add_.Tensor, x, y)
+    check(aten.add.out, x, y, out=torch.empty(70, 33, dtype=dtype).t())
+
+
+@dtypes(*HALF_AND_FULL)
+def test_pointwise_maths(dtype):
+    x = torch.randn(1027).to(dtype)
+    x[:6] = torch.tensor([0.0, -0.0, float("inf"), -float("inf"), float("nan"), 30.0])
+    for op in (aten.exp, aten.tanh, aten.sigmoid, aten.silu, aten.gelu, aten.log1p, aten.relu):
+        check(op.default, x)
+    check(aten.add.Tensor, x, torch.randn(1027))
+    check(aten.gt.Scalar, x, 0.5)
+    check(aten.where.self, x > 0, x, -x)
+
+
+# ---- softmax
+
+@pytest.mark.parametrize("cols", [1, 5, 64, 1000, 4096, 16384, 40000])
+@dtypes(*FLOATS)
+def test_softmax(cols, dtype):
+    x = (torch.randn(3, cols) * 3).to(dtype)
+    for op in (aten._softmax, aten._log_softmax):
+        y, = check(op.default, x, -1, False)
+        backward = aten._softmax_backward_data if op is aten._softmax else aten._log_softmax_backward_data
+        check(backward.default, torch.randn(3, cols).to(dtype), y, -1, dtype)
+
+
+def test_softmax_special_values():
+    x = torch.randn(6, 300)
+    x[0, 3], x[1, 5], x[2, 7], x[3] = float("nan"), float("inf"), -float("inf"), -float("inf")
+    for dtype in FLOATS:
+        check(aten._softmax.default, x.to(dtype), -1, False)
+        check(aten._log_softmax.default, x.to(dtype), -1, False)
+
+
+# ---- norms
+
+def wide_moments(results):
+    """As CUDA has them: of halves in single precision."""
+    return [results[0], *(r.float() if r.dtype in (torch.float16, torch.bfloat16) else r for r in results[1:])]
+
+
+@pytest.mark.parametrize("cols", [5, 64, 1000, 4096, 20000])
+@dtypes(*HALF_AND_FULL)
+def test_norm_forward(cols, dtype):
+    x, weight, bias = (torch.randn(shape).to(dtype) for shape in ((4, cols), (cols,), (cols,)))
+    theirs = aten.native_layer_norm(x.float(), [cols], weight.float(), bias.float(), 1e-5)
+    check(aten.native_layer_norm.default, x, [cols], weight, bias, 1e-5, theirs=[theirs[0].to(dtype), *theirs[1:]])
+    theirs = aten._fused_rms_norm(x.float(), [cols], weight.float(), 1e-5)
+    check(aten._fused_rms_norm.default, x, [cols], weight, 1e-5, theirs=[theirs[0].to(dtype), *theirs[1:]])
+
+
+@pytest.mark.parametrize("cols", [5, 64, 1000, 4096, 20000])
+@dtypes(*HALF_AND_FULL)
+def test_norm_backward(cols, dtype):
+    x, grad, weight, bias = (torch.randn(shape).to(dtype) for shape in ((40, cols), (40, cols), (cols,), (cols,)))
+    _, mean, rstd = aten.native_layer_norm(x.float(), [cols], None, None, 1e-5)
+    served = None if cols % 2 else True
+    theirs = aten.native_layer_norm_backward(grad.float(), x.float(), [cols], mean, rstd, weight.float(), bias.float(), [True] * 3)
+    check(aten.native_layer_norm_backward.default, grad, x, [cols], mean, rstd, weight, bias, [True] * 3, served=served,
+          theirs=[t.to(dtype) for t in theirs])
+
+
+# ---- losses
+
+@dtypes(*HALF_AND_FULL)
+def test_loss(dtype):
+    x, target, weight = torch.randn(300, 37).to(dtype), torch.randint(37, (300,)), torch.rand(37).to(dtype)
+    target[5] = -100
+    for reduction in (0, 1, 2):
+        for w in (None, weight):
+            out, total = check(aten.nll_loss_forward.default, x, target, w, reduction, -100)
+            grad = torch.randn(300 if reduction == 0 else ()).to(dtype)
+            check(aten.nll_loss_backward.default, grad, x, target, w, reduction, -100, total)
+
+
+def test_loss_of_a_target_out_of_range(capfd):
+    x, target = torch.randn(30, 7), torch.full((30,), 7)
+    with pytest.raises(RuntimeError):
+        run(aten.nll_loss_forward.default, x, target, None, 1, -100)
+    assert "requires" in capfd.readouterr().err
+
+
+# ---- reductions
+
+SHAPES = [((7, 300), [1]), ((300, 70), [0]), ((3, 50, 20), [1]), ((20000,), [0]), ((3, 50, 20), [0, 2]), ((2, 3001), [1])]
+
+
+@pytest.mark.parametrize("shape, dims", SHAPES)
+@dtypes(*FLOATS, torch.int64)
+def test_reduce(shape, dims, dtype):
+    x = (torch.randn(shape) * 4).to(dtype)
+    check(aten.sum.dim_IntList, x, dims, True)
+    check(aten.amax.default, x, dims)
+    if dtype.is_floating_point:
+        check(aten.mean.dim, x, dims)
+        check(aten.sum.default, x.transpose(0, -1))
+
+
+@pytest.mark.parametrize("shape, dims", SHAPES)
+@dtypes(*HALF_AND_FULL)
+def test_argreduce(shape, dims, dtype):
+    x = (torch.randn(shape) * 4).to(dtype).round()
+    check(aten.argmax.default, x, dims[0])
+    check(aten.max.dim, x + torch.arange(x.shape[dims[0]]).view(-1, *[1] * (x.dim() - dims[0] - 1)).to(dtype), dims[0])
+
+
+@pytest.mark.parametrize("shape, dims", SHAPES)
+@dtypes(*HALF_AND_FULL)
+def test_moments(shape, dims, dtype):
+    x = (torch.randn(shape) * 4 + 1).to(dtype)
+    check(aten.var.correction, x, dims, correction=1)
+    check(aten.var_mean.correction, x, dims, correction=0)
+
+
+@pytest.mark.parametrize("shape, dims", SHAPES)
+@dtypes(*HALF_AND_FULL)
+def test_logsumexp(shape, dims, dtype):
+    check(aten.logsumexp.default, (torch.randn(shape) * 4).to(dtype), dims)
+
+
+# ---- scans
+
+@pytest.mark.parametrize("shape, dims", SHAPES)
+@dtypes(*HALF_AND_FULL, torch.int64)
+def test_scan(shape, dims, dtype):
+    x = (torch.randn(shape) * 2).to(dtype)
+    check(aten.cumsum.default, x, dims[0], served=None)
+    check(aten.cummax.default, x, dims[0], served=None)
+    if dtype.is_floating_point:
+        check(aten.logcumsumexp.default, x, dims[0], served=None)
+
+
+# ---- the fake device itself finds what is wrong
+
+def test_steps_aside_are_told():
+    with pytest.raises(StepsAside):
+        run(aten._softmax.default, torch.randn(3, 4).to(torch.complex64), -1, False)
