@@ -25,7 +25,7 @@
 // An input's vector by where it comes FROM: at `from`, or the number j of the arguments.
 #define FETCH_memory(v, from, number) fetch_vec(v, from)
 #define FETCH_repeated(v, from, number) splat_vec(v, from)
-#define FETCH_number(v, from, number) splat_vec(v, number)
+#define FETCH_number(v, from, number) splat_number(v, number)
 #define FETCH_transposed(v, from, number) ((void)(from)) // is in the tile
 #define IS_TRANSPOSED_memory 0
 #define IS_TRANSPOSED_repeated 0
@@ -77,7 +77,7 @@ WORD void LOCAL_NAME(rest)(const pointwise_lanes_args *a)
 #define TAKE(j, name, X, C)                                                                                            \
     X one##j[VEC];                                                                                                     \
     if (CAT(STRIDE_, FROM##j)) one##j[0] = ((const X *)a->operand[1 + j].data)[i];                                     \
-    else CAT(FETCH_, FROM##j)(one##j, (const X *)a->operand[1 + j].data, (const X *)a->number[j].bits);                \
+    else CAT(FETCH_, FROM##j)(one##j, (const X *)a->operand[1 + j].data, a->number[j].bits);                \
     const X e##j = one##j[0];
     INPUTS(TAKE)
 #undef TAKE
@@ -99,7 +99,7 @@ WORD void LOCAL_NAME(spans)(const pointwise_lanes_args *a, i64 group)
         (void)p;
 #define READ(j, name, X, C)                                                                                            \
         CAT(FETCH_, FROM##j)(held##j[t], (const X *)a->operand[1 + j].data + LOCAL_NAME(offset)(&a->operand[1 + j], p), \
-                             (const X *)a->number[j].bits);
+                             a->number[j].bits);
         INPUTS(READ)
 #undef READ
     }
@@ -156,7 +156,7 @@ WORD void LOCAL_NAME(tiles)(const pointwise_lanes_args *a, i64 group)
         UNROLLED for (int t = 0; t < SHARE; ++t) {                                                                     \
             const i64 there = LOCAL_NAME(least)(t * DOWN + other, (IS_TRANSPOSED(j) ? cols : rows) - 1);               \
             if (IS_TRANSPOSED(j)) fetch_vec(got##j[t], base + here + there * o->step[0]);                              \
-            else CAT(FETCH_, FROM##j)(got##j[t], base + here * o->step[0] + there * o->step[1], (const X *)a->number[j].bits); \
+            else CAT(FETCH_, FROM##j)(got##j[t], base + here * o->step[0] + there * o->step[1], a->number[j].bits); \
         }                                                                                                              \
     }
 #define IS_TRANSPOSED(j) CAT(IS_TRANSPOSED_, FROM##j)

@@ -122,6 +122,13 @@ template <class T> WORD void splat_vec(T *v, const T *p)
     const T one = *p;
     FOR_VEC(k) v[k] = one;
 }
+// Of a number in a kernel's arguments, which are aligned for f64 only.
+template <class T> WORD void splat_number(T *v, const f64 *bits)
+{
+    T one;
+    memcpy(&one, bits, sizeof one);
+    FOR_VEC(k) v[k] = one;
+}
 template <class T> WORD void put_vec(T *p, const T *v)
 {
     packed<T, VEC> r;

@@ -48,7 +48,7 @@ carat_status carat_pointwise_find_kernel(const carat_frame *call, const carat_po
 
 carat_status carat_pointwise_check(const carat_frame *call, carat_pointwise *launch, carat_dtype out)
 {
-    if (carat_has_lanes(call)) return CARAT_OK; // layouts have kernels of their own there: the launch finds out
+    if (carat_has_lanes(call)) return carat_pointwise_check_lanes(launch, out); // layouts have kernels of their own: the launch finds those
     return carat_pointwise_find_kernel(call, launch, out, &launch->kernel);
 }
 

@@ -109,7 +109,7 @@ void carat_pointwise_describe_lanes(const carat_key *key, carat_defines *defines
 // An input that lies on the host beside an output on a device: it travels in the arguments.
 static bool is_number(const carat_pointwise *launch, int j)
 {
-    return launch->in[j]->device.type != launch->out->device.type;
+    return launch->in[j]->device.type == CARAT_CPU;
 }
 
 static bool all_of(const carat_pointwise *launch, const carat_pointwise_row *row, carat_dtype dtype)
@@ -120,9 +120,8 @@ static bool all_of(const carat_pointwise *launch, const carat_pointwise_row *row
 }
 
 // The dtypes of a launch's key; the part comes later. Steps aside where inputs come in more dtypes than a key names.
-static carat_status begin_key(const carat_pointwise *launch, const carat_pointwise_row *row, carat_key *key)
+static carat_status begin_key(const carat_pointwise *launch, const carat_pointwise_row *row, carat_dtype out, carat_key *key)
 {
-    const carat_dtype out = carat_dtype_of(launch->out);
     const bool raw = row->raw && launch->common == out && all_of(launch, row, out);
     *key = (carat_key){ .family = CARAT_FAMILY_pointwise, .row = (uint16_t)launch->row };
     key->dtypes[KEY_OUT] = (uint8_t)(raw ? carat_raw_dtype(out) : out);
@@ -141,6 +140,12 @@ static carat_status begin_key(const carat_pointwise *launch, const carat_pointwi
         }
     }
     return CARAT_OK;
+}
+
+carat_status carat_pointwise_check_lanes(const carat_pointwise *launch, carat_dtype out)
+{
+    carat_key key;
+    return begin_key(launch, carat_pointwise_row_at((int)launch->row), out, &key);
 }
 
 // ---- the plan
@@ -260,7 +265,7 @@ carat_status carat_pointwise_launch_lanes(const carat_frame *call, const carat_p
     pointwise_lanes_args a;
     carat_pointwise_space s;
     carat_key key;
-    CARAT_TRY(begin_key(launch, row, &key));
+    CARAT_TRY(begin_key(launch, row, carat_dtype_of(launch->out), &key));
     carat_pointwise_shape(&s, launch, row->inputs);
     const bool transposed = carat_pointwise_find_transposed(&s);
     if (s.rank > LANES_RANK) return carat_step_aside("rank");

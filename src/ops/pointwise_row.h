@@ -73,6 +73,8 @@ carat_status carat_pointwise_check(const carat_frame *call, carat_pointwise *lau
 carat_status carat_pointwise_find_kernel(const carat_frame *call, const carat_pointwise *launch, carat_dtype out, carat_kernel *kernel);
 
 // The same for groups of many lanes (pointwise_lanes.c).
+// Whether there can be a kernel of these dtypes (without launch->out), before a result is made.
+carat_status carat_pointwise_check_lanes(const carat_pointwise *launch, carat_dtype out);
 carat_status carat_pointwise_launch_lanes(const carat_frame *call, const carat_pointwise *launch);
 void carat_pointwise_describe_lanes(const carat_key *key, carat_defines *defines);
 void carat_pointwise_enumerate_lanes(void (*emit)(void *arg, const carat_key *key), void *arg);

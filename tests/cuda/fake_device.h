@@ -38,6 +38,8 @@ void fake_launch_wait(void);
 
 // Ends the launch with a message: cuLaunchKernelEx answers with an error.
 void fake_fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
+// The same for a condition that data, not the kernel, break. With CARAT_FAKE_LATE=1 the launch says nothing: as on a device.
+void fake_assertion(const char *condition) __attribute__((noreturn));
 
 #ifdef __cplusplus
 }

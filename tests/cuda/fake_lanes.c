@@ -42,7 +42,7 @@ static struct {
     void **parameters;
     unsigned lane, block; // that run now, of the block and of the cluster
     unsigned arrived, round; // at the cluster's barrier, and how often all have
-    bool backwards, awaited, failed;
+    bool backwards, awaited, failed, data_failed;
 } now;
 
 static lane *self(void) { return &blocks[now.block].lanes[now.lane]; }
@@ -74,6 +74,17 @@ void fake_fail(const char *format, ...)
     va_start(arguments, format);
     report(format, arguments);
     va_end(arguments);
+    self()->state = LEFT;
+    fibre_leave(true);
+    abort(); // nobody enters it again
+}
+
+void fake_assertion(const char *condition)
+{
+    const char *const late = getenv("CARAT_FAKE_LATE");
+    now.data_failed = late && *late == '1';
+    if (!now.data_failed) fake_fail("requires %s", condition);
+    now.failed = true;
     self()->state = LEFT;
     fibre_leave(true);
     abort(); // nobody enters it again
@@ -287,9 +298,10 @@ bool fake_run(const fake_kernel *kernel, const char *name, const unsigned grid[3
     static unsigned launches;
     const uint64_t count = (uint64_t)grid[0] * grid[1];
     now.kernel = kernel, now.name = name, now.parameters = parameters, now.failed = false;
+    now.data_failed = false;
     now.backwards = launches++ & 1;
     for (uint64_t first = 0; first < count && !now.failed; first += kernel->blocks) run_cluster(grid, first, overlapping);
     for (unsigned b = 0; now.failed && b < kernel->blocks; ++b)
         for (unsigned i = 0; i < kernel->threads; ++i) fibre_abandon(&blocks[b].lanes[i].fibre);
-    return !now.failed;
+    return !now.failed || now.data_failed;
 }

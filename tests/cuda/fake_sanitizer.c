@@ -40,5 +40,5 @@ EXPORT void __assertfail(const char *condition, const char *file, unsigned line,
 void __assertfail(const char *condition, const char *file, unsigned line, const char *function, unsigned long size)
 {
     (void)file, (void)line, (void)function, (void)size;
-    fake_fail("requires %s", condition);
+    fake_assertion(condition);
 }

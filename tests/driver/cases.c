@@ -11,6 +11,27 @@
 
 enum { CANARY = 64, CANARY_BYTE = 0xa5 };
 
+carat_device case_device = { CARAT_CPU, 0 };
+
+static carat_status make_output(void *self, int index, carat_device device, carat_dtype dtype, int ndim, const int64_t *shape,
+                                const int64_t *strides, void **data)
+{
+    case_host *const host = self;
+    const carat_device here = { CARAT_CPU, 0 };
+    const carat_status status = host->results.make_output(host->results.host, index, here, dtype, ndim, shape, strides, data);
+    if (status == CARAT_OK) host->made->tensor[index].device = device;
+    return status;
+}
+
+static void *allocate(void *host, carat_device device, size_t bytes) { return (void)host, (void)device, malloc(bytes); }
+static void release(void *host, carat_device device, void *block) { (void)host, (void)device, free(block); }
+
+carat_context case_context(case_host *host, carat_results *results)
+{
+    *host = (case_host){ carat_results_context(results), results };
+    return (carat_context){ .host = host, .default_dtype = CARAT_f32, .make_output = make_output, .allocate = allocate, .release = release };
+}
+
 bool case_shape(int index, int *ndim, int64_t *shape)
 {
     static const struct { int ndim; int64_t shape[5]; } shapes[] = {
@@ -68,7 +89,7 @@ void sample_make(sample *s, carat_dtype dtype, int ndim, const int64_t *shape, l
 {
     memset(s, 0, sizeof *s);
     memcpy(s->shape, shape, sizeof *shape * (size_t)ndim);
-    s->tensor = (carat_tensor){ .device = { CARAT_CPU, 0 }, .ndim = ndim, .dl_dtype = carat_dtype_to_dl(dtype),
+    s->tensor = (carat_tensor){ .device = case_device, .ndim = ndim, .dl_dtype = carat_dtype_to_dl(dtype),
                                 .shape = s->shape, .strides = s->strides };
     int64_t offset, reach;
     lay_out(s, how, &offset, &reach);

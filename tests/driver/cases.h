@@ -16,6 +16,15 @@ typedef struct sample {
     size_t bytes;
 } sample;
 
+// Where tensors are said to be: the CPU, or a device whose memory is the program's too (tests/cuda/fake_driver.c).
+extern carat_device case_device;
+// A context whose results are left in *results (see carat_results_context), whatever the device.
+typedef struct case_host {
+    carat_context results;
+    carat_results *made;
+} case_host;
+carat_context case_context(case_host *host, carat_results *results);
+
 // A shape of the driver's list; false past the end.
 bool case_shape(int index, int *ndim, int64_t *shape);
 // An uninitialised tensor. BROADCAST makes its first dimension of more than one element repeat (stride 0).

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The C API under arbitrary arguments: fuzz_test [seconds [seed]].
+// The C API under arbitrary arguments: fuzz_test [seconds [seed [cuda]]].
 //
 // Random calls of every operator, with tensors whose memory ends (or begins) at a page that can't be touched, so that one
 // element too far crashes even in a kernel without a sanitizer. A call that was accepted is kept as its operator's pattern,
@@ -211,7 +211,7 @@ static carat_tensor make_tensor(const tensor_plan *plan)
 {
     const int index = used++;
     guarded *t = &tensors[index];
-    t->view = (carat_tensor){ .device = { CARAT_CPU, 0 }, .ndim = plan->ndim, .dl_dtype = carat_dtype_to_dl(plan->dtype),
+    t->view = (carat_tensor){ .device = case_device, .ndim = plan->ndim, .dl_dtype = carat_dtype_to_dl(plan->dtype),
                               .shape = t->shape, .strides = t->strides };
     lay_out(t, plan);
     int64_t low = 0, high = 1;
@@ -279,7 +279,8 @@ static carat_arg make_argument(const arg_plan *plan, int place)
 }
 
 typedef struct host {
-    carat_context results_context;
+    case_host host;
+    carat_context results;
     int failing, made;
 } host;
 
@@ -292,7 +293,7 @@ static carat_status make_output(void *self, int index, carat_device device, cara
     for (int d = 0; d < ndim; ++d)
         if (__builtin_mul_overflow(count, shape[d], &count) || count > 1 << 20) return CARAT_OUT_OF_MEMORY;
     h->made++;
-    return h->results_context.make_output(h->results_context.host, index, device, dtype, ndim, shape, strides, data);
+    return h->results.make_output(h->results.host, index, device, dtype, ndim, shape, strides, data);
 }
 
 // Pieces of a single group, last first: no kernel may lean on order or size.
@@ -334,13 +335,24 @@ static carat_status run(const carat_op *op, const call_plan *plan, uint64_t seed
     const int first_out = used;
     for (int i = 0; i < plan->nouts; ++i) outs[i] = make_tensor(&plan->outs[i]);
     carat_results results = { 0 };
-    host h = { carat_results_context(&results), plan->failing, 0 };
-    carat_context context = { .host = &h, .default_dtype = CARAT_f32, .make_output = plan->no_outputs ? NULL : make_output,
-                              .parallel_for = seed & 1 ? backwards : NULL, .thread_count = seed & 1 ? three : NULL };
+    host h = { .failing = plan->failing };
+    h.results = case_context(&h.host, &results);
+    carat_context context = h.results;
+    context.host = &h;
+    context.make_output = plan->no_outputs ? NULL : make_output;
+    context.parallel_for = seed & 1 ? backwards : NULL;
+    context.thread_count = seed & 1 ? three : NULL;
     const carat_status status = carat_call(&context, op, args, plan->nargs, outs, plan->nouts);
     check(op, plan, status, &h, first_out);
     carat_results_free(&results);
     return status;
+}
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
 }
 
 static call_plan patterns[MAX_PATTERNS];
@@ -351,14 +363,15 @@ int main(int argc, char **argv)
     const double seconds = argc > 1 ? atof(argv[1]) : 5;
     uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : (uint64_t)time(NULL) << 20;
     const int count = (int)carat_op_count();
+    if (argc > 3) case_device.type = CARAT_CUDA;
     if (count > MAX_PATTERNS) return fprintf(stderr, "%d operators: enlarge MAX_PATTERNS\n", count), 1;
     make_rooms();
     long served = 0;
     first_seed = seed;
-    const clock_t end = clock() + (clock_t)(seconds * CLOCKS_PER_SEC);
-    for (calls = 0; clock() < end; ++calls, ++seed) {
+    for (const double end = now() + seconds; now() < end; ++calls, ++seed) {
         state = seed * 2654435761u + 1;
         const int which = below(count);
+        if (!carat_op_runs_on(carat_op_at((size_t)which), case_device.type)) continue;
         call_plan plan = has_pattern[which] && chance(80) ? patterns[which] : some_call();
         if (has_pattern[which]) mutate(&plan);
         const carat_status status = run(carat_op_at((size_t)which), &plan, seed);
@@ -373,5 +386,5 @@ int main(int argc, char **argv)
     if (getenv("FUZZ_LIST"))
         for (int i = 0; i < count; ++i)
             if (!has_pattern[i]) printf("  never served: %s\n", carat_op_name(carat_op_at((size_t)i)));
-    return reached * 4 < count; // a fuzz that is always refused tests nothing
+    return case_device.type == CARAT_CPU ? reached * 4 < count : !reached; // a fuzz that is always refused tests nothing
 }
