@@ -16,10 +16,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+void __asan_init(void) __attribute__((weak));
+
 enum { INVALID_VALUE = 1, NOT_FOUND = 500, LAUNCH_FAILED = 719, MOST_DEVICES = 8 };
 
 struct CUctx_st { int device; };
-struct CUmod_st { void *library; };
 struct CUfunc_st { const fake_kernel *kernel; char name[48]; };
 
 static pthread_mutex_t one_launch = PTHREAD_MUTEX_INITIALIZER;
@@ -27,6 +28,7 @@ static struct CUctx_st contexts[MOST_DEVICES];
 static _Thread_local cuda_context current;
 static int capturing; // the streams', all of them
 
+// A module is what dlopen answers.
 #define EXPORT __attribute__((visibility("default")))
 #define CALL(name, symbol, ...) EXPORT cuda_result fake_##name(__VA_ARGS__) __asm__(symbol);
 CUDA_DRIVER_CALLS(CALL)
@@ -98,31 +100,25 @@ cuda_result fake_module_load(cuda_module *module, const void *image)
 {
     char path[64];
     const size_t size = image_size(image);
-    const int file = size ? memfd_create("fake-module", 0) : -1; // stays open, for a debugger or sanitizer to look into
+    const int file = size ? memfd_create("fake-module", 0) : -1;
     if (!current || file < 0 || write(file, image, size) != (ssize_t)size) return INVALID_VALUE;
     snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)getpid(), file);
-    struct CUmod_st *const made = malloc(sizeof *made);
-    made->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (!made->library) {
-        fprintf(stderr, "fake device: %s\n", dlerror());
-        free(made);
-        return INVALID_VALUE;
-    }
-    return *module = made, 0;
+    *module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (!*module) fprintf(stderr, "fake device: %s\n", dlerror());
+    if (!__asan_init) close(file); // else it stays, for the sanitizer's symbols
+    return *module ? 0 : INVALID_VALUE;
 }
 
 cuda_result fake_module_unload(cuda_module module)
 {
-    dlclose(module->library);
-    free(module);
-    return 0;
+    return dlclose(module) ? INVALID_VALUE : 0;
 }
 
 static const fake_kernel *kernel_of(cuda_module module, const char *symbol)
 {
     char name[72];
     snprintf(name, sizeof name, "%.64s_fake", symbol);
-    return dlsym(module->library, name);
+    return dlsym(module, name);
 }
 
 cuda_result fake_module_function(cuda_function *function, cuda_module module, const char *name)
@@ -143,7 +139,7 @@ cuda_result fake_module_global(unsigned long long *address, size_t *bytes, cuda_
     snprintf(kernel_name, sizeof kernel_name, "%.*s", (int)(end - name), name);
     const fake_kernel *const kernel = kernel_of(module, kernel_name);
     if (!kernel) return NOT_FOUND;
-    *address = (unsigned long long)(uintptr_t)dlsym(module->library, name);
+    *address = (unsigned long long)(uintptr_t)dlsym(module, name);
     *bytes = kernel->lanes;
     return 0;
 }

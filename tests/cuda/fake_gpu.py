@@ -68,10 +68,15 @@ class Context(ctypes.Structure):
 
 def load():
     """The library, with the fake driver and compiler in place of NVIDIA's."""
-    fakes = BUILD / "tests" / "cuda"
-    os.environ["CARAT_NVRTC_DIR"] = str(fakes)
+    fakes, before = BUILD / "tests" / "cuda", os.environ.get("CARAT_NVRTC_DIR")
     ctypes.CDLL(str(fakes / "libcuda.so.1"))  # the one that the library then finds by its name
     library = ctypes.CDLL(str(BUILD / "libcarat.so"))
+    os.environ["CARAT_NVRTC_DIR"] = str(fakes)
+    for backend in range(2):  # looks for them now
+        library.carat_backend_describe(backend, ctypes.byref(ctypes.c_char_p()), ctypes.byref(ctypes.c_char_p()))
+    os.environ.pop("CARAT_NVRTC_DIR")
+    if before is not None:
+        os.environ["CARAT_NVRTC_DIR"] = before
     library.carat_op_find.restype = ctypes.c_void_p
     for name in ("carat_last_reason", "carat_last_error", "carat_status_name"):
         getattr(library, name).restype = ctypes.c_char_p

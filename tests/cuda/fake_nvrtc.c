@@ -48,9 +48,10 @@ static const char *compiler(void)
     return given && *given ? given : FAKE_CXX;
 }
 
+// Integers wrap around on a device.
 static const char *sanitizers(void)
 {
-    return __asan_init ? "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer" : "-fsanitize=alignment,bounds -fno-sanitize-recover=all";
+    return __asan_init ? "-fsanitize=address,undefined -fno-sanitize=signed-integer-overflow,shift -fno-sanitize-recover=all -fno-omit-frame-pointer" : "-fsanitize=alignment,bounds -fno-sanitize-recover=all";
 }
 
 // ---- NVRTC
