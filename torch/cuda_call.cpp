@@ -61,8 +61,11 @@ bool torch_has_cuda() noexcept
 CudaCall::CudaCall(const carat_arg* args, int count)
 {
     for (int i = 0; i < count; i++) {
-        if (args[i].kind != CARAT_ARG_TENSOR || args[i].tensor.device.type != CARAT_CUDA) continue;
-        guard_.reset_device(c10::Device(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(args[i].tensor.device.index)));
+        const carat_tensor* tensor = nullptr;
+        if (args[i].kind == CARAT_ARG_TENSOR) tensor = &args[i].tensor;
+        else if (args[i].kind == CARAT_ARG_TENSORS && args[i].tensors.count > 0) tensor = args[i].tensors.items; // all on one device
+        if (tensor == nullptr || tensor->device.type != CARAT_CUDA) continue;
+        guard_.reset_device(c10::Device(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(tensor->device.index)));
         return;
     }
 }

@@ -136,6 +136,16 @@ template <class T> WORD void put_vec(T *p, const T *v)
     *(packed<T, VEC> *)p = r;
 }
 
+// The same of elements LANES apart, of which `left` places from p on are the last ones there are: beyond them, the last is read.
+template <class T> WORD void fetch_apart(T *v, const T *p, i64 left)
+{
+    FOR_VEC(k) v[k] = p[k * LANES < left ? k * LANES : left - 1];
+}
+template <class T> WORD void put_apart(T *p, const T *v, i64 left)
+{
+    FOR_VEC(k) if (k * LANES < left) p[k * LANES] = v[k];
+}
+
 // ---- group reductions: a butterfly inside each warp, then over the block's warps through shared memory, then over the
 // cluster's blocks, each of which writes what it has to all of them
 #define WARP_LANES (LANES < 32 ? LANES : 32)

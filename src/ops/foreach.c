@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Operators over lists of tensors. Every call is checked before the first one writes, since a list that is half done
 // can't step aside any more.
-#include "ops/pointwise.h"
-#include "ops/pointwise_row.h"
+#include "ops/foreach.h"
 
 #include <string.h>
 
@@ -21,6 +20,21 @@ static const foreach_row rows[] = {
 #include "foreach.def"
 #undef FOREACH
 };
+enum { ROW_COUNT = sizeof rows / sizeof *rows };
+
+// A maximum with a number is a clamp, as in ATen: it takes no booleans.
+carat_pointwise_id carat_foreach_applied(int row, bool to_numbers)
+{
+    const carat_pointwise_id applied = rows[row].applied;
+    if (to_numbers && applied == CARAT_POINTWISE_maximum) return CARAT_POINTWISE_clamp_min;
+    if (to_numbers && applied == CARAT_POINTWISE_minimum) return CARAT_POINTWISE_clamp_max;
+    return applied;
+}
+
+int carat_foreach_row_count(void)
+{
+    return ROW_COUNT;
+}
 
 enum { MAX_ARGS = 4 };
 
@@ -49,15 +63,6 @@ static carat_status check_lists(const carat_frame *call)
             if (!arg->tensors.items[i].dl_dtype.bits) return carat_step_aside("absent tensor in a list");
     }
     return CARAT_OK;
-}
-
-// A maximum with a number is a clamp, as in ATen: it takes no booleans.
-static carat_pointwise_id applied_to(const carat_frame *call, const foreach_row *row)
-{
-    if (call->nargs < 2 || call->args[1].kind == CARAT_ARG_TENSORS) return row->applied;
-    if (row->applied == CARAT_POINTWISE_maximum) return CARAT_POINTWISE_clamp_min;
-    if (row->applied == CARAT_POINTWISE_minimum) return CARAT_POINTWISE_clamp_max;
-    return row->applied;
 }
 
 // ---- what the check of one item says about the next
@@ -91,9 +96,8 @@ static bool as_the_one_before(const carat_frame *call, int64_t i)
 
 // An item written by one call and read by another makes the order of the calls visible; ATen keeps it, so do we, but a
 // check of all before the first write says nothing about values, so it stays right.
-static carat_status run_all(carat_frame *call, const foreach_row *row, bool check_only)
+static carat_status run_all(carat_frame *call, carat_pointwise_id id, bool check_only)
 {
-    const carat_pointwise_id id = applied_to(call, row);
     const carat_pointwise_row *applied = carat_pointwise_row_at((int)id);
     const carat_op op = { call->op->name, &carat_family_pointwise, &applied->base, (uint16_t)id, call->op->in_place };
     carat_arg args[MAX_ARGS];
@@ -113,24 +117,35 @@ static carat_status run_all(carat_frame *call, const foreach_row *row, bool chec
 
 static carat_status run(carat_frame *call)
 {
-    const foreach_row *row = &rows[call->op->row_index];
     CARAT_TRY(check_lists(call));
-    CARAT_TRY(run_all(call, row, true));
-    return run_all(call, row, false);
+    if (carat_has_lanes(call)) return carat_foreach_run_lanes(call);
+    const carat_pointwise_id id = carat_foreach_applied(call->op->row_index, call->nargs > 1 && call->args[1].kind != CARAT_ARG_TENSORS);
+    CARAT_TRY(run_all(call, id, true));
+    return run_all(call, id, false);
 }
 
-static void no_kernels(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg)
+// One lane goes from tensor to tensor with the pointwise kernels, which are in their own family's keys.
+static void describe(const carat_key *key, const carat_target *target, carat_defines *defines)
 {
-    (void)target, (void)emit, (void)arg;
+    (void)target;
+    carat_foreach_describe_lanes(key, defines);
+}
+
+static void enumerate(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg)
+{
+    if (target->lanes > 1) carat_foreach_enumerate_lanes(emit, arg);
 }
 
 const carat_family carat_family_foreach = {
     .name = "foreach",
     .source = "pointwise.k.c",
+    .lanes_source = "foreach_lanes.k.c",
+    .row_kernels = true,
+    .host_numbers = true,
     .rows = &rows[0].base,
     .row_size = sizeof *rows,
-    .row_count = sizeof rows / sizeof *rows,
+    .row_count = ROW_COUNT,
     .run = run,
-    .describe = carat_pointwise_describe,
-    .enumerate = no_kernels,
+    .describe = describe,
+    .enumerate = enumerate,
 };
