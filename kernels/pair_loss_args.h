@@ -11,6 +11,7 @@ typedef struct pair_loss_args {
     void *out;             // one element
     f64 *sums;             // of the groups, if there are several
     i64 count, groups;
+    i64 share;             // elements of a group of many lanes
     f64 parameter, divisor;
     i32 *outside;          // DOMAIN: set to 1 if it doesn't hold
 } pair_loss_args;

@@ -1,27 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // The pair_loss family: losses of an input and a target, and their gradients. A reduced loss has a kernel of its own, which
 // computes and adds up at once; a loss that isn't reduced, and every gradient, is a row of the pointwise family.
-#include "core/kernel_types.h"
+#include "ops/pair_loss.h"
+
 #include "jit/jit.h"
 #include "ops/operand.h"
-#include "ops/pointwise_row.h"
-#include "pair_loss_args.h"
 
 #include <string.h>
 
-typedef enum layout { BY_OPERANDS, BY_INPUT } layout;
-
-typedef struct loss_row {
-    carat_row base;
-    carat_pointwise_id each; // the pointwise row
-    bool backward;
-    int weights;
-    layout layout;
-    const char *parameter, *body, *domain;
-} loss_row;
-
 // Two rows a loss: it and its gradient.
-static const loss_row rows[] = {
+static const carat_pair_loss_row rows[] = {
 #define TEXT(...) #__VA_ARGS__ // of bodies whose macros are expanded
 #define PAIR_LOSS(id, forward, gradients, weights, layout, parameter, body, gradient, domain)                                     \
     { { #id, forward, CARAT_FLOATS, NULL }, CARAT_POINTWISE_##id, false, weights, layout, parameter, TEXT(body), TEXT(domain) }, \
@@ -37,43 +25,50 @@ enum { ROW_COUNT = sizeof rows / sizeof *rows };
 
 typedef enum part { SUM, FINISH, DOMAIN_CHECK, PART_COUNT } part;
 
-static carat_key make_key(const loss_row *row, carat_dtype dtype, part of)
+const carat_pair_loss_row *carat_pair_loss_row_at(int index)
+{
+    return &rows[index];
+}
+
+static carat_key make_key(const carat_pair_loss_row *row, carat_dtype dtype, part of)
 {
     carat_key key = { .family = CARAT_FAMILY_pair_loss, .row = (uint16_t)(row - rows), .params = { (uint8_t)of } };
     key.dtypes[0] = (uint8_t)dtype;
     return key;
 }
 
-static bool has_domain(const loss_row *row)
-{
-    return strcmp(row->domain, "1") != 0;
-}
-
 static void describe(const carat_key *key, const carat_target *target, carat_defines *defines)
 {
-    const loss_row *row = &rows[key->row];
+    const carat_pair_loss_row *row = &rows[key->row];
     const carat_dtype dtype = (carat_dtype)key->dtypes[0];
-    carat_define(defines, "PART", "%d", key->params[0]);
     carat_define(defines, "T", "%s", carat_dtype_name(dtype));
     carat_define(defines, "BODY", "%s", row->body);
     carat_define(defines, "WEIGHTED", "%d", row->weights);
     carat_define(defines, "PARAMETER", "%s", row->parameter);
     carat_define(defines, "DOMAIN", "%s", row->domain);
+    if (target->lanes > 1) {
+        carat_pair_loss_describe_lanes(key, defines);
+        return;
+    }
+    carat_define(defines, "PART", "%d", key->params[0]);
     carat_define(defines, "VEC", "%d", target->vector_bytes / (int)carat_dtype_size(carat_compute_dtype(dtype)));
 }
 
 static void enumerate(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg)
 {
-    (void)target;
+    if (target->lanes > 1) {
+        carat_pair_loss_enumerate_lanes(ROW_COUNT, emit, arg);
+        return;
+    }
     for (int r = 0; r < ROW_COUNT; ++r)
         for (carat_dtype dtype = 0; dtype < CARAT_DTYPE_COUNT; ++dtype)
             for (part of = 0; of < PART_COUNT; ++of) {
                 const carat_key key = make_key(&rows[r], dtype, of);
-                if (!rows[r].backward && carat_is_float(dtype) && (of != DOMAIN_CHECK || has_domain(&rows[r]))) emit(arg, &key);
+                if (!rows[r].backward && carat_is_float(dtype) && (of != DOMAIN_CHECK || carat_pair_loss_has_domain(&rows[r]))) emit(arg, &key);
             }
 }
 
-static carat_status launch(const carat_frame *call, const loss_row *row, carat_dtype dtype, part of, const pair_loss_args *a, int64_t groups)
+static carat_status launch(const carat_frame *call, const carat_pair_loss_row *row, carat_dtype dtype, part of, const pair_loss_args *a, int64_t groups)
 {
     enum { THREAD_GROUPS = 2 }; // below this a second thread costs more than it brings
     const carat_key key = make_key(row, dtype, of);
@@ -81,16 +76,6 @@ static carat_status launch(const carat_frame *call, const loss_row *row, carat_d
 }
 
 // ---- arguments
-
-enum { NONE, MEAN, TOTAL }; // reduction, as PyTorch numbers them
-
-typedef struct request {
-    const loss_row *row;
-    const carat_tensor *x, *y, *weight, *grad;
-    carat_dtype dtype;
-    int64_t reduction;
-    double parameter;
-} request;
 
 // The least divisor of the gradient of the cross entropy. ATen rounds it to the input's dtype, where it vanishes for f16.
 static double least_divisor(carat_dtype dtype)
@@ -101,9 +86,9 @@ static double least_divisor(carat_dtype dtype)
 #define LEAST_PARAMETER 1e-30 // its reciprocal is finite in f32
 
 // (grad_output,) self, target, (weight,) reduction, (parameter)
-static carat_status read_arguments(const carat_frame *call, request *r)
+static carat_status read_arguments(const carat_frame *call, carat_pair_loss *r)
 {
-    const bool cross_entropy = has_domain(r->row);
+    const bool cross_entropy = carat_pair_loss_has_domain(r->row);
     int at = r->row->backward;
     r->grad = r->row->backward ? carat_tensor_arg(call, 0) : NULL;
     r->x = carat_tensor_arg(call, at);
@@ -113,15 +98,15 @@ static carat_status read_arguments(const carat_frame *call, request *r)
     r->dtype = carat_dtype_of(r->x);
     if (cross_entropy) r->weight = carat_tensor_arg(call, at++);
     if (r->weight) r->row += 2; // the weighted loss follows
-    r->reduction = carat_int_arg(call, at, MEAN);
+    r->reduction = carat_int_arg(call, at, CARAT_PAIR_MEAN);
     r->parameter = cross_entropy ? least_divisor(r->dtype) : carat_float_arg(call, at + 1, 1);
-    if (r->reduction < NONE || r->reduction > TOTAL) return carat_step_aside("reduction");
+    if (r->reduction < CARAT_PAIR_NONE || r->reduction > CARAT_PAIR_TOTAL) return carat_step_aside("reduction");
     if (!cross_entropy && !(r->parameter >= LEAST_PARAMETER)) return carat_step_aside("parameter"); // 0: another loss, or an error
     return CARAT_OK;
 }
 
 // Operands that are broadcast fit the input's shape; a cross entropy's target has that very shape.
-static carat_status check_operand(const request *r, const carat_tensor *operand, bool same_shape)
+static carat_status check_operand(const carat_pair_loss *r, const carat_tensor *operand, bool same_shape)
 {
     if (!operand) return CARAT_OK;
     if (carat_dtype_of(operand) != r->dtype) return carat_step_aside("mixed dtypes");
@@ -134,9 +119,9 @@ static carat_status check_operand(const request *r, const carat_tensor *operand,
     return fits ? CARAT_OK : carat_step_aside("shape of an operand");
 }
 
-static carat_status check(const carat_frame *call, const request *r)
+static carat_status check(const carat_frame *call, const carat_pair_loss *r)
 {
-    const bool cross_entropy = has_domain(r->row);
+    const bool cross_entropy = carat_pair_loss_has_domain(r->row);
     if (!carat_is_float(r->dtype)) return carat_step_aside("dtype");
     if (carat_numel(r->x) == 0) return carat_step_aside("empty");
     CARAT_TRY(check_operand(r, r->y, cross_entropy));
@@ -144,7 +129,7 @@ static carat_status check(const carat_frame *call, const request *r)
     CARAT_TRY(check_operand(r, r->grad, cross_entropy && r->grad && r->grad->ndim > 0));
     const carat_tensor *given = carat_output_given(call, 0);
     if (!given) return CARAT_OK;
-    const bool reduced = !r->row->backward && r->reduction != NONE;
+    const bool reduced = !r->row->backward && r->reduction != CARAT_PAIR_NONE;
     if (!r->row->backward && r->row->layout == BY_INPUT && (reduced || r->weight)) return carat_step_aside("out= that ATen resizes");
     const carat_tensor *const inputs[] = { r->x, r->y, r->grad, r->weight };
     for (int i = 0; i < 4; ++i) {
@@ -157,20 +142,11 @@ static carat_status check(const carat_frame *call, const request *r)
 
 // ---- operands one after the other
 
-// Whether both have the same elements at the same offsets, without gaps.
-static bool alike(const carat_tensor *a, const carat_tensor *b)
-{
-    if (!carat_same_shape(a, b) || !carat_is_dense(a)) return false;
-    for (int d = 0; d < a->ndim; ++d)
-        if (a->shape[d] > 1 && a->strides[d] != b->strides[d]) return false;
-    return true;
-}
-
 typedef struct consecutive {
     carat_operand x, y, z;
 } consecutive;
 
-static carat_status line_up(const carat_frame *call, const request *r, const carat_tensor *operand, bool as_they_lie, carat_operand *to)
+static carat_status line_up(const carat_frame *call, const carat_pair_loss *r, const carat_tensor *operand, bool as_they_lie, carat_operand *to)
 {
     if (!operand) return carat_operand_contiguous(call, NULL, r->dtype, to);
     if (as_they_lie) {
@@ -182,9 +158,9 @@ static carat_status line_up(const carat_frame *call, const request *r, const car
     return carat_operand_contiguous(call, &expanded, r->dtype, to); // the view, if it is kept, isn't asked for its strides
 }
 
-static carat_status line_up_all(const carat_frame *call, const request *r, consecutive *to, pair_loss_args *a)
+static carat_status line_up_all(const carat_frame *call, const carat_pair_loss *r, consecutive *to, pair_loss_args *a)
 {
-    const bool as_they_lie = alike(r->x, r->y) && (!r->weight || alike(r->x, r->weight));
+    const bool as_they_lie = carat_pair_loss_as_they_lie(r);
     CARAT_TRY(line_up(call, r, r->x, as_they_lie, &to->x));
     CARAT_TRY(line_up(call, r, r->y, as_they_lie, &to->y));
     CARAT_TRY(line_up(call, r, r->weight, as_they_lie, &to->z));
@@ -201,18 +177,18 @@ static void release(consecutive *operands)
     carat_operand_release(&operands->z);
 }
 
-static pair_loss_args start_args(const request *r)
+static pair_loss_args start_args(const carat_pair_loss *r)
 {
     const int64_t count = carat_numel(r->x);
     return (pair_loss_args){ .count = count, .groups = (count + PAIR_LOSS_GROUP - 1) / PAIR_LOSS_GROUP, .parameter = r->parameter,
-                             .divisor = r->reduction == MEAN ? (double)count : 1 };
+                             .divisor = r->reduction == CARAT_PAIR_MEAN ? (double)count : 1 };
 }
 
 // An input or target outside of the loss's domain is an error, which ATen words. Both are consecutive, in any order.
-static carat_status check_domain(const carat_frame *call, const request *r, pair_loss_args *a)
+static carat_status check_domain(const carat_frame *call, const carat_pair_loss *r, pair_loss_args *a)
 {
     i32 outside = 0;
-    if (!has_domain(r->row)) return CARAT_OK;
+    if (!carat_pair_loss_has_domain(r->row)) return CARAT_OK;
     a->outside = &outside;
     CARAT_TRY(launch(call, r->row, r->dtype, DOMAIN_CHECK, a, a->groups));
     return outside ? carat_step_aside("element out of range") : CARAT_OK;
@@ -220,7 +196,7 @@ static carat_status check_domain(const carat_frame *call, const request *r, pair
 
 // ---- reduced
 
-static carat_status add_up(const carat_frame *call, const request *r, pair_loss_args *a)
+static carat_status add_up(const carat_frame *call, const carat_pair_loss *r, pair_loss_args *a)
 {
     f64 near[64];
     if (a->groups > (int64_t)(sizeof near / sizeof *near)) a->sums = carat_alloc((size_t)a->groups * sizeof *a->sums);
@@ -232,10 +208,11 @@ static carat_status add_up(const carat_frame *call, const request *r, pair_loss_
     return status;
 }
 
-static carat_status run_reduced(carat_frame *call, const request *r)
+static carat_status run_reduced(carat_frame *call, const carat_pair_loss *r)
 {
     pair_loss_args a = start_args(r);
     CARAT_TRY(carat_output_check(call, 0, r->dtype, 0, NULL));
+    if (carat_has_lanes(call)) return carat_pair_loss_reduce_lanes(call, r, &a);
     for (part of = SUM; of <= FINISH; ++of) {
         const carat_key key = make_key(r->row, r->dtype, of);
         carat_kernel kernel;
@@ -256,7 +233,7 @@ static carat_status run_reduced(carat_frame *call, const request *r)
 
 // ---- each element for itself
 
-static void choose_strides(const request *r, int64_t *strides)
+static void choose_strides(const carat_pair_loss *r, int64_t *strides)
 {
     const carat_tensor *const operands[2] = { r->x, r->y };
     if (r->row->layout == BY_INPUT) carat_like_strides(r->x, strides);
@@ -264,9 +241,10 @@ static void choose_strides(const request *r, int64_t *strides)
     else carat_elementwise_strides(operands, 2, r->x->ndim, r->x->shape, strides);
 }
 
-static carat_status check_each_domain(const carat_frame *call, const request *r)
+static carat_status check_each_domain(const carat_frame *call, const carat_pair_loss *r)
 {
-    if (r->row->backward || !has_domain(r->row)) return CARAT_OK;
+    if (r->row->backward || !carat_pair_loss_has_domain(r->row)) return CARAT_OK;
+    if (carat_has_lanes(call)) return carat_step_aside("elements can't be checked beforehand");
     pair_loss_args a = start_args(r);
     consecutive operands = { .x = { .copy = NULL } };
     carat_status status = line_up(call, r, r->x, carat_is_dense(r->x), &operands.x);
@@ -278,10 +256,10 @@ static carat_status check_each_domain(const carat_frame *call, const request *r)
     return status;
 }
 
-static carat_status run_each(carat_frame *call, const request *r)
+static carat_status run_each(carat_frame *call, const carat_pair_loss *r)
 {
-    const double scale = r->reduction == MEAN ? 1 / (double)carat_numel(r->x) : 1;
-    carat_pointwise each = { .row = r->row->each, .compute = carat_compute_dtype(r->dtype), .in = { r->x, r->y } };
+    const double scale = r->reduction == CARAT_PAIR_MEAN ? 1 / (double)carat_numel(r->x) : 1;
+    carat_pointwise each = { .row = r->row->each, .compute = carat_compute_dtype(r->dtype), .common = r->dtype, .in = { r->x, r->y } };
     each.scalar[0] = (carat_scalar){ .kind = CARAT_SCALAR_FLOAT, .re = r->parameter };
     each.scalar[1] = (carat_scalar){ .kind = CARAT_SCALAR_FLOAT, .re = scale };
     int inputs = 2;
@@ -300,15 +278,16 @@ static carat_status run_each(carat_frame *call, const request *r)
 
 static carat_status run(carat_frame *call)
 {
-    request r = { .row = &rows[call->op->row_index] };
+    carat_pair_loss r = { .row = &rows[call->op->row_index] };
     CARAT_TRY(read_arguments(call, &r));
     CARAT_TRY(check(call, &r));
-    return r.row->backward || r.reduction == NONE ? run_each(call, &r) : run_reduced(call, &r);
+    return r.row->backward || r.reduction == CARAT_PAIR_NONE ? run_each(call, &r) : run_reduced(call, &r);
 }
 
 const carat_family carat_family_pair_loss = {
     .name = "pair_loss",
     .source = "pair_loss.k.c",
+    .lanes_source = "pair_loss_lanes.k.c",
     .rows = &rows[0].base,
     .row_size = sizeof *rows,
     .row_count = ROW_COUNT,

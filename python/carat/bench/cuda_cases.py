@@ -36,6 +36,7 @@ def cases():
     yield from row_cases()
     yield from reductions()
     yield from scans()
+    yield from lists()
 
 
 def row_cases():
@@ -118,6 +119,40 @@ def scans():
     yield "scan cumsum i64 4096 rows", 16 * n // 4, lambda: (lambda x=randn(n // 16384, 4096, dtype=torch.int64): x.cumsum(1))
 
 
+def llama(layers, hidden, inner, vocabulary):
+    """The shapes of a model's parameters."""
+    layer = [(hidden, hidden)] * 4 + [(inner, hidden)] * 2 + [(hidden, inner)] + [(hidden,)] * 2
+    return [(vocabulary, hidden)] + layer * layers + [(hidden,), (vocabulary, hidden)]
+
+
+def optimizer_step(dtype, shapes, name, **options):
+    weights = [randn(*s, dtype=dtype).requires_grad_() for s in shapes]
+    for w in weights:
+        w.grad = torch.randn_like(w)
+    optimizer = getattr(torch.optim, name)(weights, lr=1e-4, **options)
+    optimizer.step()
+    return optimizer.step
+
+
+def lists():
+    """Lists of tensors and optimizers: the parameters of a Llama of 1.1 billion, and many small tensors."""
+    large, small = llama(22, 2048, 5632, 32000), [(4096,)] * 200
+    for dtype in (torch.float32, torch.bfloat16):
+        size, name = torch.empty(0, dtype=dtype).element_size(), str(dtype)[6:]
+        for shapes, which in ((large, "llama"), (small, "200x4096")):
+            count = sum(s[0] * (s[1] if len(s) > 1 else 1) for s in shapes)
+            make = lambda s=shapes, d=dtype: [randn(*one, dtype=d) for one in s]
+            yield f"list AdamW fused {which} {name}", 7 * count * size, lambda s=shapes, d=dtype: optimizer_step(d, s, "AdamW", fused=True)
+            yield f"list AdamW foreach {which} {name}", 7 * count * size, lambda s=shapes, d=dtype: optimizer_step(d, s, "AdamW", foreach=True)
+            yield f"list SGD fused {which} {name}", 5 * count * size, lambda s=shapes, d=dtype: optimizer_step(d, s, "SGD", fused=True, momentum=0.9)
+            yield f"list mul_ number {which} {name}", 2 * count * size, lambda make=make: (lambda x=make(): torch._foreach_mul_(x, 1.0))
+            yield f"list add_ {which} {name}", 3 * count * size, lambda make=make: (lambda x=make(), y=make(): torch._foreach_add_(x, y, alpha=0.0))
+            yield f"list addcmul_ {which} {name}", 4 * count * size, lambda make=make: (lambda x=make(), y=make(): torch._foreach_addcmul_(x, y, y, 0.0))
+            yield f"list sqrt {which} {name}", 2 * count * size, lambda make=make: (lambda x=make(): torch._foreach_sqrt(x))
+            yield f"list unscale {which} {name}", 2 * count * size, lambda make=make: (
+                lambda x=make(), f=randn() * 0, s=randn() * 0 + 1: torch._amp_foreach_non_finite_check_and_unscale_(x, f, s))
+
+
 def host_cases():
     """(name, call on about 64 elements)."""
     x, y = randn(64), randn(64)
@@ -128,6 +163,14 @@ def host_cases():
     yield "add_", lambda: x.add_(y, alpha=0.0)
     yield "add out", lambda: torch.add(x, y, out=out)
     yield "gelu", lambda: torch.nn.functional.gelu(x)
+    xs = [randn(64) for _ in range(200)]
+    ys, zs, ws = ([randn(64) for _ in range(200)] for _ in range(3))
+    yield "list mul_ of 200", lambda: torch._foreach_mul_(xs, 1.0)
+    yield "list add_ of 200", lambda: torch._foreach_add_(xs, ys, alpha=0.0)
+    yield "list sqrt of 200", lambda: torch._foreach_sqrt(xs)
+    steps = [randn() * 0 + 9 for _ in xs]
+    yield "AdamW of 200", lambda: torch._fused_adamw_(xs, ys, zs, ws, [], steps, lr=0.0, beta1=0.9, beta2=0.999, weight_decay=0.0, eps=1e-8,
+                                                      amsgrad=False, maximize=False)
     z, w, t = randn(8, 8), randn(8), torch.randint(0, 8, (8,), device="cuda")
     _, mean, rstd = torch.native_layer_norm(z, [8], w, w, 1e-5)
     yield "softmax", lambda: torch.softmax(z, -1)
