@@ -37,6 +37,7 @@ def cases():
     yield from reductions()
     yield from scans()
     yield from lists()
+    yield from pair_losses_and_draws()
 
 
 def row_cases():
@@ -117,6 +118,24 @@ def scans():
             yield f"scan cummax {case} {name}", n * (2 * size + 8), lambda d=dtype, s=shape, i=dim: (lambda x=randn(*s, dtype=d): x.cummax(i))
             yield f"scan logcumsumexp {case} {name}", 2 * n * size, lambda d=dtype, s=shape, i=dim: (lambda x=randn(*s, dtype=d): x.logcumsumexp(i))
     yield "scan cumsum i64 4096 rows", 16 * n // 4, lambda: (lambda x=randn(n // 16384, 4096, dtype=torch.int64): x.cumsum(1))
+
+
+def pair_losses_and_draws():
+    n, aten = 1 << 26, torch.ops.aten
+    for dtype in (torch.float32, torch.bfloat16):
+        size, name = torch.empty(0, dtype=dtype).element_size(), str(dtype)[6:]
+        for loss in ("mse_loss", "huber_loss", "binary_cross_entropy"):
+            pair = lambda d=dtype: (torch.rand(n, device="cuda").to(d), torch.rand(n, device="cuda").to(d))
+            more = (None,) if loss == "binary_cross_entropy" else ()
+            yield f"pair {loss} 64M {name}", 2 * n * size, lambda f=getattr(aten, loss), pair=pair, more=more: (lambda xy=pair(): f(*xy, *more, 1))
+        yield f"pair mse_loss 16K {name}", 2 * (n >> 12) * size, lambda d=dtype: (lambda x=randn(n >> 12, dtype=d), y=randn(n >> 12, dtype=d): aten.mse_loss(x, y, 1))
+        yield f"pair mse_loss backward 64M {name}", 3 * n * size, lambda d=dtype: (
+            lambda g=randn(1, dtype=d)[0], x=randn(n, dtype=d), y=randn(n, dtype=d): aten.mse_loss_backward(g, x, y, 1))
+        for count, which in ((n, "64M"), (n >> 6, "1M")):
+            yield f"draw dropout {which} {name}", count * (2 * size + 1), lambda d=dtype, c=count: (lambda x=randn(c, dtype=d): torch.native_dropout(x, 0.1, True))
+            yield f"draw uniform_ {which} {name}", count * size, lambda d=dtype, c=count: (lambda x=randn(c, dtype=d): x.uniform_())
+            yield f"draw normal_ {which} {name}", count * size, lambda d=dtype, c=count: (lambda x=randn(c, dtype=d): x.normal_())
+            yield f"draw bernoulli_ {which} {name}", count * size, lambda d=dtype, c=count: (lambda x=randn(c, dtype=d): x.bernoulli_(0.5))
 
 
 def llama(layers, hidden, inner, vocabulary):
