@@ -121,3 +121,10 @@ def test_pair_loss(shape, dtype):
         check(aten.mse_loss.default, x.t(), y.t(), 1)
         check(aten.mse_loss.default, x.flatten()[1:], y.flatten()[1:], 1)
         check(aten.mse_loss.default, x, y[:1], 1, served=False)
+
+
+# ---- the scale of losses
+
+def test_loss_scale():
+    for scale, tracker, found, interval in ((8.0, 0, 0.0, 3), (8.0, 2, 0.0, 3), (8.0, 2, 1.0, 3), (3e38, 2, 0.0, 3), (8.0, 5, 0.0, 3)):
+        check_written(aten._amp_update_scale_.default, torch.tensor(scale), torch.tensor(tracker, dtype=torch.int32), torch.tensor(found), 2.0, 0.5, interval)

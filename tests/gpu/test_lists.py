@@ -165,6 +165,15 @@ def test_unscale(dtype):
         assert float(mine[-1]) == (bad is not None)
 
 
+def test_loss_scale():
+    for scale, tracker, found in ((8.0, 0, 0.0), (8.0, 2, 0.0), (8.0, 2, 1.0), (3e38, 2, 0.0)):
+        def run():
+            state = [torch.full((), scale, device="cuda"), torch.full((), tracker, device="cuda", dtype=torch.int32)]
+            torch._amp_update_scale_(*state, torch.full((), found, device="cuda"), 2.0, 0.5, 3)
+            return state
+        both(run, "_amp_update_scale_")
+
+
 @pytest.mark.parametrize("options", [{"fused": True}, {"foreach": True}, {"fused": True, "amsgrad": True}, {"foreach": True, "capturable": True}], ids=str)
 def test_training(options):
     """Several steps as torch.optim takes them, against the loop over tensors in double precision."""
