@@ -12,7 +12,8 @@ typedef struct optimizer_row {
     carat_status (*read)(const carat_frame *call, carat_optimizer_call *to);
     uint8_t least, most; // lists that it may have
     bool stepped;
-    bool no_halves; // on CPUs: ATen's own results of halves are others than the rule's there
+    uint32_t not_on_cpus, not_on_devices; // dtypes: of which ATen's own results are others than the rule's there, or errors
+    bool no_scale_on_devices;             // the same of gradients with a scale
 } optimizer_row;
 
 enum { GROUP_ELEMENTS = 8192, THREAD_ELEMENTS = 2 * GROUP_ELEMENTS };
@@ -128,9 +129,9 @@ static carat_status read_unscale(const carat_frame *call, carat_optimizer_call *
 
 // What the rules have, by their names in optimizer.def.
 #define RULE_adam .read = read_adam, .least = 4, .most = 5, .stepped = true
-#define RULE_sgd .read = read_sgd, .least = 2, .most = 3, .no_halves = true
-#define RULE_adagrad .read = read_adagrad, .least = 3, .most = 3, .stepped = true
-#define RULE_unscale .read = read_unscale, .least = 1, .most = 1
+#define RULE_sgd .read = read_sgd, .least = 2, .most = 3, .not_on_cpus = CARAT_HALVES
+#define RULE_adagrad .read = read_adagrad, .least = 3, .most = 3, .stepped = true, .no_scale_on_devices = true
+#define RULE_unscale .read = read_unscale, .least = 1, .most = 1, .not_on_devices = CARAT_BIT(bf16)
 static const optimizer_row rows[] = {
 #define OPTIMIZER(id, overloads, name, decouples) { { #id, overloads, CARAT_FLOATS, NULL }, .rule = #name, .decoupled = decouples, RULE_##name },
 #include "optimizer.def"
@@ -232,7 +233,8 @@ static carat_status run(carat_frame *call)
     if (!optimizer.list[0]->tensors.count) return carat_step_aside("empty list");
     optimizer.dtype = carat_dtype_of(carat_optimizer_tensor(optimizer.list[0], 0));
     if (!carat_is_float(optimizer.dtype)) return carat_step_aside("dtype");
-    if (row->no_halves && carat_dtype_in(optimizer.dtype, CARAT_HALVES) && !carat_has_lanes(call)) return carat_step_aside("halves");
+    if (carat_dtype_in(optimizer.dtype, carat_has_lanes(call) ? row->not_on_devices : row->not_on_cpus)) return carat_step_aside("dtype");
+    if (carat_has_lanes(call) && row->no_scale_on_devices && optimizer.numbers.scale) return carat_step_aside("scale");
     CARAT_TRY(check(call, &optimizer));
     const carat_key key = make_key(call->op->row_index, optimizer.dtype, optimizer.lists, optimizer.lists > 1 && optimizer.numbers.scale);
     carat_kernel kernel;
@@ -254,7 +256,7 @@ static void enumerate(const carat_target *target, void (*emit)(void *arg, const 
 {
     for (int row = 0; row < ROW_COUNT; ++row)
         for (carat_dtype dtype = 0; dtype < CARAT_DTYPE_COUNT; ++dtype) {
-            const bool none = target->lanes == 1 && rows[row].no_halves && carat_dtype_in(dtype, CARAT_HALVES);
+            const bool none = carat_dtype_in(dtype, target->lanes > 1 ? rows[row].not_on_devices : rows[row].not_on_cpus);
             for (int lists = rows[row].least; carat_is_float(dtype) && !none && lists <= rows[row].most; ++lists)
                 for (int scaled = 0; scaled <= (lists > 1); ++scaled) {
                     const carat_key key = make_key(row, dtype, lists, scaled);

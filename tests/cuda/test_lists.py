@@ -90,10 +90,11 @@ def test_sgd_and_adagrad(dtype, scaling):
         given = parameters(3 if momentum else 2, dtype) + ([] if momentum else [[]])
         check_written(aten._fused_sgd_.default, *given, weight_decay=0.1, momentum=momentum, lr=0.01, dampening=0.0, nesterov=nesterov, maximize=first,
                       is_first_step=first, **scaling)
-    check_written(aten._fused_adagrad_.default, *parameters(3, dtype), steps(), lr=0.01, lr_decay=0.1, weight_decay=0.1, eps=1e-6, maximize=True, **scaling)
+    if "grad_scale" not in scaling:
+        check_written(aten._fused_adagrad_.default, *parameters(3, dtype), steps(), lr=0.01, lr_decay=0.1, weight_decay=0.1, eps=1e-6, maximize=True, **scaling)
 
 
-@dtypes(*FLOATS)
+@dtypes(torch.float32, torch.float16, torch.float64)
 def test_unscale(dtype):
     for bad in (0.0, float("inf"), float("nan")):
         x, = lists(1, dtype)

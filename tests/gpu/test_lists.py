@@ -25,7 +25,7 @@ def in_place(name, first, *rest):
     """The changed lists: what an operator that returns nothing has written."""
     def run():
         copy = [t.clone() for t in first]
-        getattr(torch, name)(copy, *rest)
+        (getattr(torch, name) if isinstance(name, str) else name)(copy, *rest)
         return copy
     return run
 
@@ -49,8 +49,8 @@ def test_with_lists_and_numbers(dtype):
     both(lambda: torch._foreach_add(x, y, alpha=0.3), "_foreach_add.List")
     for name in ("add", "mul", "div"):
         tensor = torch.full((), 1.7, device="cuda", dtype=dtype)
-        both(lambda: getattr(torch, f"_foreach_{name}")(x, tensor), f"_foreach_{name}.Tensor")
-        both(in_place(f"_foreach_{name}_", x, tensor), f"_foreach_{name}_.Tensor")
+        both(lambda: getattr(torch.ops.aten, f"_foreach_{name}").Tensor(x, tensor), f"_foreach_{name}.Tensor")
+        both(in_place(getattr(torch.ops.aten, f"_foreach_{name}_").Tensor, x, tensor), f"_foreach_{name}_.Tensor")
     for name in ("addcmul", "addcdiv"):
         for value, kind in ((0.3, "Scalar"), (numbers, "ScalarList")):
             both(lambda: getattr(torch, f"_foreach_{name}")(x, y, z, value), f"_foreach_{name}.{kind}")
@@ -145,12 +145,12 @@ def test_sgd(dtype):
 def test_adagrad(dtype):
     if not torch._C._dispatch_has_kernel_for_dispatch_key("aten::_fused_adagrad_", "CUDA"):
         pytest.skip("this PyTorch has none for CUDA")
-    for maximize, scaling in itertools.product((False, True), scalings(dtype)):
-        near(step_of("_fused_adagrad_", parameters(dtype, 3), True, lr=0.01, lr_decay=0.1, weight_decay=0.1, eps=1e-6, maximize=maximize, **scaling),
+    for maximize, decay in itertools.product((False, True), (0.0, 0.1)):
+        near(step_of("_fused_adagrad_", parameters(dtype, 3), True, lr=0.01, lr_decay=0.1, weight_decay=decay, eps=1e-6, maximize=maximize),
              "_fused_adagrad_", dtype)
 
 
-@floats
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.float64], ids=lambda d: str(d)[6:])
 def test_unscale(dtype):
     for bad in (None, float("inf"), float("-inf"), float("nan")):
         x = tensors(dtype)

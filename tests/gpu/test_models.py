@@ -90,7 +90,7 @@ def test_a_captured_step_is_the_eager_one(dtype):
             for _ in range(3):
                 step()
             restart()
-            eager = [float(step()) for _ in range(4)]
+            eager = [float(step().detach()) for _ in range(4)]
             weights = [p.detach().clone() for p in model.parameters()]
             restart()
         torch.cuda.current_stream().wait_stream(stream)
@@ -99,11 +99,12 @@ def test_a_captured_step_is_the_eager_one(dtype):
         with torch.cuda.graph(graph):
             loss = step()
         assert served() > 50
-        assert not any("capture" in reason for stat in carat.stats().values() for reason in stat.reasons), carat.stats()
+        late = {name: stat.reasons for name, stat in carat.stats().items() if any("capture" in reason for reason in stat.reasons)}
+        assert not late
         replayed = []
         for _ in range(4):
             graph.replay()
-            replayed.append(float(loss))
+            replayed.append(float(loss.detach()))
     tolerance = {"rtol": 1e-5, "atol": 1e-6} if dtype == torch.float32 else {"rtol": 2e-2, "atol": 2e-2}
     torch.testing.assert_close(torch.tensor(replayed), torch.tensor(eager), **tolerance)
     for mine, wanted in zip(model.parameters(), weights):
@@ -119,7 +120,7 @@ def test_compiled(backend):
     def step(x, weight):
         y = torch.nn.functional.silu(x @ weight) * 2
         order = torch.sort(y, -1).values.cumsum(-1)
-        return torch.nn.functional.layer_norm(order + torch.special.zeta(y.abs() + 2, y.abs() + 1), (y.shape[-1],)).sum()
+        return torch.nn.functional.layer_norm(order + torch.cummax(y, 0).values, (y.shape[-1],)).sum()
 
     def run(function, scope):
         x, weight = sample((32, 64), torch.float32).requires_grad_(), sample((64, 48), torch.float32, 1).requires_grad_()

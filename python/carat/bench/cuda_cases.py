@@ -169,7 +169,7 @@ def lists():
             yield f"list addcmul_ {which} {name}", 4 * count * size, lambda make=make: (lambda x=make(), y=make(): torch._foreach_addcmul_(x, y, y, 0.0))
             yield f"list sqrt {which} {name}", 2 * count * size, lambda make=make: (lambda x=make(): torch._foreach_sqrt(x))
             yield f"list unscale {which} {name}", 2 * count * size, lambda make=make: (
-                lambda x=make(), f=randn() * 0, s=randn() * 0 + 1: torch._amp_foreach_non_finite_check_and_unscale_(x, f, s))
+                lambda x=make(), f=torch.zeros((), device="cuda"), s=torch.ones((), device="cuda"): torch._amp_foreach_non_finite_check_and_unscale_(x, f, s))
 
 
 def host_cases():
@@ -187,7 +187,7 @@ def host_cases():
     yield "list mul_ of 200", lambda: torch._foreach_mul_(xs, 1.0)
     yield "list add_ of 200", lambda: torch._foreach_add_(xs, ys, alpha=0.0)
     yield "list sqrt of 200", lambda: torch._foreach_sqrt(xs)
-    steps = [randn() * 0 + 9 for _ in xs]
+    steps = [torch.full((), 9.0, device="cuda") for _ in xs]
     yield "AdamW of 200", lambda: torch._fused_adamw_(xs, ys, zs, ws, [], steps, lr=0.0, beta1=0.9, beta2=0.999, weight_decay=0.0, eps=1e-8,
                                                       amsgrad=False, maximize=False)
     z, w, t = randn(8, 8), randn(8), torch.randint(0, 8, (8,), device="cuda")
