@@ -89,10 +89,10 @@ bool serve(Call& call, const carat_arg* args, int count)
         context.parallel_for = parallel_for;
         context.thread_count = thread_count;
         context.with_generator = with_generator;
-    }
-    if (C10_UNLIKELY(call.override.draws) && !draws_alike(call, context, args, count)) {
-        turn_away(call);
-        return false;
+        if (C10_UNLIKELY(call.override.draws) && !draws_alike(call, context, args, count)) {
+            turn_away(call);
+            return false;
+        }
     }
     const carat_status status = carat_call(&context, call.override.op, args, call.override.first_out, outs, nouts);
     if (C10_LIKELY(status == CARAT_OK)) {

@@ -1,25 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cuda_call.h"
 
+#include <ATen/Context.h>
+#include <ATen/cuda/PhiloxCudaState.h>
 #include <c10/core/Allocator.h>
 
 #include <dlfcn.h>
 
+#include <mutex>
+
 namespace carat {
 namespace {
+
+template <class Function>
+Function find(const char* symbol) noexcept
+{
+    void* library = dlopen("libtorch_cuda.so", RTLD_LAZY | RTLD_NOLOAD);
+    return library != nullptr ? reinterpret_cast<Function>(dlsym(library, symbol)) : nullptr;
+}
 
 // Of AOTInductor's C shim, the way to the current stream that keeps its name from version to version.
 using GetStream = int32_t (*)(int32_t device, void** stream);
 
-GetStream find_get_stream() noexcept
-{
-    void* library = dlopen("libtorch_cuda.so", RTLD_LAZY | RTLD_NOLOAD);
-    return library != nullptr ? reinterpret_cast<GetStream>(dlsym(library, "aoti_torch_get_current_cuda_stream")) : nullptr;
-}
-
 GetStream get_stream() noexcept
 {
-    static const GetStream found = find_get_stream();
+    static const GetStream found = find<GetStream>("aoti_torch_get_current_cuda_stream");
+    return found;
+}
+
+// at::CUDAGeneratorImpl::philox_cuda_state(uint64_t), a member function: the object comes first.
+using TakePhilox = at::PhiloxCudaState (*)(c10::GeneratorImpl* generator, uint64_t increment);
+
+TakePhilox philox_state() noexcept
+{
+    static const TakePhilox found = find<TakePhilox>("_ZN2at17CUDAGeneratorImpl17philox_cuda_stateEm");
     return found;
 }
 
@@ -51,6 +65,23 @@ void release(void*, carat_device, void* block) noexcept
     }
 }
 
+carat_status take_philox(void*, void* generator, carat_device device, uint64_t count, carat_philox* taken) noexcept
+{
+    if (philox_state() == nullptr) return CARAT_NOT_FOUND;
+    try {
+        const c10::Device place(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(device.index));
+        auto* source = generator != nullptr ? static_cast<c10::GeneratorImpl*>(generator)
+                                            : at::globalContext().defaultGenerator(place).unsafeGetGeneratorImpl();
+        const std::lock_guard<std::mutex> lock(source->mutex_);
+        const at::PhiloxCudaState state = philox_state()(source, count);
+        if (state.captured_) *taken = {0, state.offset_intragraph_, state.seed_.ptr, state.offset_.ptr};
+        else *taken = {state.seed_.val, state.offset_.val, nullptr, nullptr};
+        return CARAT_OK;
+    } catch (...) {
+        return CARAT_INTERNAL_ERROR;
+    }
+}
+
 }  // namespace
 
 bool torch_has_cuda() noexcept
@@ -75,6 +106,7 @@ void CudaCall::lend(carat_context& context) noexcept
     context.stream = current_stream;
     context.allocate = allocate;
     context.release = release;
+    context.take_philox = take_philox;
 }
 
 }  // namespace carat

@@ -10,7 +10,7 @@
 extern "C" {
 #endif
 
-#define CARAT_BACKEND_ABI 3
+#define CARAT_BACKEND_ABI 4
 
 // A kernel ready to launch: a function pointer on a CPU, a driver's handle on a device.
 typedef struct carat_kernel {
@@ -81,6 +81,9 @@ typedef struct carat_backend {
     // Dtypes, 1u << carat_dtype each, whose products the device has instructions for that kernel C has no words for: large
     // ones are better left to the host's own operators. NULL: none.
     uint32_t (*native_products)(carat_device device);
+
+    // Lanes that the device can have at work at a time, of all groups: hosts deal random numbers out by it. NULL on a CPU.
+    int64_t (*resident_lanes)(carat_device device);
 } carat_backend;
 
 #ifdef __cplusplus

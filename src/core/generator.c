@@ -44,3 +44,11 @@ carat_status carat_with_generator(const carat_frame *call, int i, carat_status (
     pthread_mutex_unlock(&default_lock);
     return status;
 }
+
+carat_status carat_take_philox(const carat_frame *call, int i, uint64_t count, carat_philox *taken)
+{
+    const carat_context *context = call->context;
+    void *opaque = i < call->nargs && call->args[i].kind == CARAT_ARG_OPAQUE ? call->args[i].opaque : NULL;
+    if (!context->take_philox) return carat_step_aside("no generator");
+    return context->take_philox(context->host, opaque, call->device, count, taken) == CARAT_OK ? CARAT_OK : carat_step_aside("generator");
+}

@@ -167,6 +167,9 @@ static inline bool carat_has_tiles(const carat_target *target, carat_dtype dtype
 // Calls draw with the state of generator argument i (see carat_context.with_generator), under its lock.
 carat_status carat_with_generator(const carat_frame *call, int i, carat_status (*draw)(void *arg, uint32_t *words, int32_t *taken), void *arg);
 
+// Takes counters for the call from the device's generator that argument i names.
+carat_status carat_take_philox(const carat_frame *call, int i, uint64_t count, carat_philox *taken);
+
 // ---- arguments: helpers for the values that schemas have
 
 static inline const carat_tensor *carat_tensor_arg(const carat_frame *call, int i)

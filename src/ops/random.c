@@ -139,7 +139,10 @@ static void describe(const carat_key *key, const carat_target *target, carat_def
 {
     static const char *const kinds[] = { "BERNOULLI", "BERNOULLI_EACH", "UNIFORM", "NORMAL", "EXPONENTIAL", "INTEGER", "BELOW",
                                          "PERMUTATION", "TWIST" };
-    (void)target;
+    if (target->lanes > 1) {
+        carat_random_describe_lanes(key, defines);
+        return;
+    }
     carat_define(defines, kinds[key->params[0]], "1");
     if (key->params[0] == RANDOM_TWIST) return;
     carat_define(defines, "T", "%s", carat_dtype_name((carat_dtype)key->dtypes[0]));
@@ -150,7 +153,10 @@ static void enumerate(const carat_target *target, void (*emit)(void *arg, const 
 {
     static const uint32_t dtypes[] = { RANDOM_NUMBERS, CARAT_FLOATS, CARAT_FLOATS, RANDOM_SINGLES, RANDOM_SINGLES, RANDOM_NUMBERS, RANDOM_NUMBERS,
                                        RANDOM_PERMUTED };
-    (void)target;
+    if (target->lanes > 1) {
+        carat_random_enumerate_lanes(emit, arg);
+        return;
+    }
     for (int kind = RANDOM_BERNOULLI; kind < RANDOM_TWIST; ++kind)
         for (carat_dtype dtype = 0; dtype < CARAT_DTYPE_COUNT; ++dtype) {
             const carat_key key = { .family = CARAT_FAMILY_random, .dtypes = { (uint8_t)dtype }, .params = { (uint8_t)kind } };
@@ -160,9 +166,16 @@ static void enumerate(const carat_target *target, void (*emit)(void *arg, const 
     emit(arg, &twist);
 }
 
+static bool row_has_lanes(int index)
+{
+    return rows[index].run == carat_random_run_dropout;
+}
+
 const carat_family carat_family_random = {
     .name = "random",
     .source = "random.k.c",
+    .lanes_source = "dropout_lanes.k.c",
+    .row_has_lanes = row_has_lanes,
     .rows = rows,
     .row_size = sizeof *rows,
     .row_count = sizeof rows / sizeof *rows,

@@ -38,4 +38,9 @@ carat_status carat_random_run_bernoulli_each(carat_frame *call);
 carat_status carat_random_run_normal_each(carat_frame *call);
 carat_status carat_random_run_dropout(carat_frame *call);
 
+// Dropout in groups of many lanes (dropout_lanes.c), the family's only operator there; p: of keeping an element.
+carat_status carat_random_dropout_lanes(carat_frame *call, const carat_tensor *input, double p);
+void carat_random_describe_lanes(const carat_key *key, carat_defines *defines);
+void carat_random_enumerate_lanes(void (*emit)(void *arg, const carat_key *key), void *arg);
+
 #endif

@@ -120,6 +120,7 @@ carat_status carat_random_run_dropout(carat_frame *call) // input, p, train
     if (!carat_int_arg(call, 2, 1)) return carat_step_aside("not training");
     if (call->nouts) return carat_step_aside("given outputs");
     if (!(p >= 0 && p <= 1)) return carat_step_aside("probability");
+    if (carat_has_lanes(call)) return carat_random_dropout_lanes(call, input, p);
     if (carat_numel(input) < CARAT_RANDOM_FEWEST_SLOW || input->ndim > CARAT_POINTWISE_RANK) return carat_step_aside("few elements, or rank");
     const carat_dtype dtype = carat_dtype_of(input);
     int64_t strides[CARAT_MAX_DIMS], scale[2];

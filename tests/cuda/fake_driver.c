@@ -75,6 +75,7 @@ cuda_result fake_device_attribute(int *value, int attribute, cuda_device device)
 {
     switch (attribute) {
     case CUDA_ATTRIBUTE_MULTIPROCESSORS: return *value = 132, 0;
+    case CUDA_ATTRIBUTE_RESIDENT_THREADS: return *value = 2048, 0;
     case CUDA_ATTRIBUTE_CAPABILITY_MAJOR: return *value = capability(device) / 10, 0;
     case CUDA_ATTRIBUTE_CAPABILITY_MINOR: return *value = capability(device) % 10, 0;
     default: return INVALID_VALUE;

@@ -60,10 +60,18 @@ ALLOCATE = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, Device, ctypes.c_s
 RELEASE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, Device, ctypes.c_void_p)
 
 
+class Philox(ctypes.Structure):
+    _fields_ = [("seed", ctypes.c_uint64), ("offset", ctypes.c_uint64), ("seed_at", ctypes.c_void_p), ("offset_at", ctypes.c_void_p)]
+
+
+TAKE_PHILOX = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, Device, ctypes.c_uint64, ctypes.POINTER(Philox))
+SEED, OFFSET = 0x123456789ABCDEF, 4 * 0x40000001  # where the generator stands before every call
+
+
 class Context(ctypes.Structure):
     _fields_ = [("host", ctypes.c_void_p), ("default_dtype", ctypes.c_int), ("make_output", MAKE_OUTPUT), ("parallel_for", ctypes.c_void_p),
                 ("thread_count", ctypes.c_void_p), ("stream", ctypes.c_void_p), ("with_generator", ctypes.c_void_p), ("allocate", ALLOCATE),
-                ("release", RELEASE)]
+                ("release", RELEASE), ("take_philox", TAKE_PHILOX)]
 
 
 def load():
@@ -141,7 +149,7 @@ class Call:
         self.device, self.filled = device, filled
         self.kept, self.storages, self.results, self.blocks = [], {}, {}, {}
         self.context = Context(None, list(DTYPES).index(torch.get_default_dtype()), MAKE_OUTPUT(self.make_output), None, None, None, None,
-                               ALLOCATE(self.allocate), RELEASE(lambda host, device, block: self.blocks.pop(block).assert_intact()))
+                               ALLOCATE(self.allocate), RELEASE(lambda host, device, block: self.blocks.pop(block).assert_intact()), TAKE_PHILOX(self.take_philox))
 
     def keep(self, thing):
         self.kept.append(thing)
@@ -161,6 +169,11 @@ class Call:
         memory = Memory(reach * dtype.itemsize, self.filled)
         self.results[index] = (memory, dtype, shape, strides)
         data[0] = memory.address
+        return OK
+
+    def take_philox(self, host, generator, device, count, taken):
+        assert count > 0 and count % 4 == 0
+        taken[0] = Philox(SEED, OFFSET, None, None)
         return OK
 
     def view(self, tensor, number=False):

@@ -14,6 +14,7 @@ typedef struct device_state {
     const carat_target *target;
     cuda_device number;
     bool overlaps; // launches may (from compute capability 9.0 on)
+    int64_t resident_lanes;
     _Atomic(cuda_context) context; // NULL until the first call
 } device_state;
 
@@ -27,10 +28,13 @@ static _Thread_local cuda_stream current_stream;
 static bool probe_device(const cuda_driver *driver, int index)
 {
     device_state *const d = &devices[index];
-    int major = 0, minor = 0;
+    int major = 0, minor = 0, multiprocessors = 0, threads = 0;
     if (driver->device_get(&d->number, index)) return false;
     if (driver->device_attribute(&major, CUDA_ATTRIBUTE_CAPABILITY_MAJOR, d->number)) return false;
     if (driver->device_attribute(&minor, CUDA_ATTRIBUTE_CAPABILITY_MINOR, d->number)) return false;
+    if (driver->device_attribute(&multiprocessors, CUDA_ATTRIBUTE_MULTIPROCESSORS, d->number)) return false;
+    if (driver->device_attribute(&threads, CUDA_ATTRIBUTE_RESIDENT_THREADS, d->number)) return false;
+    d->resident_lanes = (int64_t)multiprocessors * threads;
     d->target = carat_cuda_target_of(major * 10 + minor);
     d->overlaps = major >= 9;
     if (!d->target) snprintf(remark, sizeof remark, "device %d of compute capability %d.%d is too old", index, major, minor);
@@ -112,6 +116,12 @@ static carat_status launch_after(const carat_context *context, carat_device devi
     return groups > 0 ? carat_cuda_launch_on(current_stream, kernel, args, groups, state_of(device)->overlaps) : CARAT_OK;
 }
 
+static int64_t resident_lanes(carat_device device)
+{
+    const device_state *const d = state_of(device);
+    return d ? d->resident_lanes : 0;
+}
+
 extern const carat_backend carat_backend_cuda;
 const carat_backend carat_backend_cuda = {
     .abi = CARAT_BACKEND_ABI,
@@ -127,4 +137,5 @@ const carat_backend carat_backend_cuda = {
     .load = carat_cuda_load,
     .launch = launch,
     .launch_after = launch_after,
+    .resident_lanes = resident_lanes,
 };

@@ -34,6 +34,7 @@ _Static_assert(sizeof(cuda_attribute) == 72 && sizeof(cuda_shape) == 56, "as the
 
 enum {
     CUDA_ATTRIBUTE_MULTIPROCESSORS = 16, // of a device
+    CUDA_ATTRIBUTE_RESIDENT_THREADS = 39, // of a multiprocessor
     CUDA_ATTRIBUTE_CAPABILITY_MAJOR = 75,
     CUDA_ATTRIBUTE_CAPABILITY_MINOR = 76,
     CUDA_FUNCTION_MAX_THREADS = 0,       // of a function

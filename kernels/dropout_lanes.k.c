@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// mask[i] = random[i] < p; out[i] = x[i] * mask[i] * scale, with the bits that ATen's kernel draws: it deals DEALT consecutive elements
+// at a time to its threads in turn, each of which draws from a sequence of its own, four numbers a counter. Here each lane finds the
+// sequence and the counter of the vector that it holds, whatever the launch's shape. A number is below p where its word is below
+// `threshold`, so that no word becomes a float.
+//
+// Cost: 2 elements and a byte an element; four elements take some 60 operations, which is why halves don't reach the copy ceiling.
+//
+// Defines: T, DEALT, LANES, KEEP, VEC (a multiple of DEALT and of 4).
+#include "dropout_lanes_args.h"
+
+#include "philox.c"
+
+#define ACC CAT(acc_, T)
+
+// Which of the four words of elements from i on are below the threshold.
+WORD void LOCAL_NAME(draw)(const dropout_lanes_args *a, b8 *kept, u64 seed, u64 offset, u32 i)
+{
+    const u32 deal = i / DEALT, turn = ((u32)((u64)deal * a->magic >> 32) + deal) >> a->shift;
+    u32 word[4];
+    LOCAL_NAME(philox)(word, seed, deal - turn * a->streams, offset / 4 + (u64)turn * (DEALT / 4) + i % DEALT / 4);
+    UNROLLED for (int k = 0; k < 4; ++k) kept[k] = word[k] < a->threshold;
+}
+
+KERNEL(dropout_lanes_args, a)
+{
+    const u64 seed = a->seed_at ? (u64)*a->seed_at : a->seed, offset = a->offset + (a->offset_at ? (u64)*a->offset_at : 0);
+    const u32 first = (u32)group_id() * (KEEP * LANES) + (u32)lane(), count = (u32)a->count;
+    T held[KEEP][VEC];
+    FOR_KEEP(t) {
+        const u32 mine = first + t * LANES;
+        fetch_vec(held[t], (const T *)a->x + (u64)(mine < count ? mine : count - 1) * VEC);
+    }
+    READ_NOW();
+    FOR_KEEP(t) {
+        const u32 v = first + t * LANES;
+        b8 kept[VEC];
+        UNROLLED for (int g = 0; g < VEC; g += 4) LOCAL_NAME(draw)(a, kept + g, seed, offset, v * VEC + g);
+        FOR_VEC(k) held[t][k] = CAT(store_, T)(CAT(load_, T)(held[t][k]) * (ACC)kept[k] * a->scale);
+        if (v >= count) return;
+        put_vec((T *)a->out + (u64)v * VEC, held[t]);
+        put_vec((b8 *)a->mask + (u64)v * VEC, kept);
+    }
+}
