@@ -1,25 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
-// mask[i] = random[i] < p; out[i] = x[i] * mask[i] * scale, with the bits that ATen's kernel draws: it deals DEALT consecutive elements
+// mask[i] = random[i] < p; out[i] = x[i] * mask[i] * scale, with the bits that ATen's kernel draws: it deals VEC consecutive elements
 // at a time to its threads in turn, each of which draws from a sequence of its own, four numbers a counter. Here each lane finds the
 // sequence and the counter of the vector that it holds, whatever the launch's shape. A number is below p where its word is below
 // `threshold`, so that no word becomes a float.
 //
 // Cost: 2 elements and a byte an element; four elements take some 60 operations, which is why halves don't reach the copy ceiling.
 //
-// Defines: T, DEALT, LANES, KEEP, VEC (a multiple of DEALT and of 4).
+// Defines: T, LANES, KEEP, VEC (a multiple of 4).
 #include "dropout_lanes_args.h"
 
 #include "philox.c"
 
 #define ACC CAT(acc_, T)
 
-// Which of the four words of elements from i on are below the threshold.
-WORD void LOCAL_NAME(draw)(const dropout_lanes_args *a, b8 *kept, u64 seed, u64 offset, u32 i)
+// Which words of the v-th vector's elements are below the threshold.
+WORD void LOCAL_NAME(draw)(const dropout_lanes_args *a, b8 *kept, u64 seed, u64 offset, u32 v)
 {
-    const u32 deal = i / DEALT, turn = ((u32)((u64)deal * a->magic >> 32) + deal) >> a->shift;
-    u32 word[4];
-    LOCAL_NAME(philox)(word, seed, deal - turn * a->streams, offset / 4 + (u64)turn * (DEALT / 4) + i % DEALT / 4);
-    UNROLLED for (int k = 0; k < 4; ++k) kept[k] = word[k] < a->threshold;
+    const u32 turn = ((u32)((u64)v * a->magic >> 32) + v) >> a->shift;
+    UNROLLED for (int g = 0; g < VEC / 4; ++g) {
+        u32 word[4];
+        LOCAL_NAME(philox)(word, seed, v - turn * a->streams, offset / 4 + (u64)turn * (VEC / 4) + g);
+        UNROLLED for (int k = 0; k < 4; ++k) kept[4 * g + k] = word[k] < a->threshold;
+    }
 }
 
 KERNEL(dropout_lanes_args, a)
@@ -35,7 +37,7 @@ KERNEL(dropout_lanes_args, a)
     FOR_KEEP(t) {
         const u32 v = first + t * LANES;
         b8 kept[VEC];
-        UNROLLED for (int g = 0; g < VEC; g += 4) LOCAL_NAME(draw)(a, kept + g, seed, offset, v * VEC + g);
+        LOCAL_NAME(draw)(a, kept, seed, offset, v);
         FOR_VEC(k) held[t][k] = CAT(store_, T)(CAT(load_, T)(held[t][k]) * (ACC)kept[k] * a->scale);
         if (v >= count) return;
         put_vec((T *)a->out + (u64)v * VEC, held[t]);

@@ -4,6 +4,7 @@
 #include <ATen/Context.h>
 #include <ATen/cuda/PhiloxCudaState.h>
 #include <c10/core/Allocator.h>
+#include <torch/headeronly/version.h>
 
 #include <dlfcn.h>
 
@@ -33,6 +34,9 @@ using TakePhilox = at::PhiloxCudaState (*)(c10::GeneratorImpl* generator, uint64
 
 TakePhilox philox_state() noexcept
 {
+#if TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR < 11
+    return nullptr;  // older ones deal the same numbers out to elements in another order
+#endif
     static const TakePhilox found = find<TakePhilox>("_ZN2at17CUDAGeneratorImpl17philox_cuda_stateEm");
     return found;
 }

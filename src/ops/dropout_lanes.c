@@ -9,7 +9,7 @@
 #include "ops/list_lanes.h"
 #include "dropout_lanes_args.h"
 
-enum { LANES = 128, KEEP = 1, BLOCK = 256, NUMBERS = 4, DEALT = 4 };
+enum { LANES = 128, KEEP = 1, BLOCK = 256, NUMBERS = 4 };
 
 static carat_key make_key(carat_dtype dtype)
 {
@@ -20,7 +20,6 @@ void carat_random_describe_lanes(const carat_key *key, carat_defines *defines)
 {
     const carat_dtype dtype = (carat_dtype)key->dtypes[0];
     carat_define(defines, "T", "%s", carat_dtype_name(dtype));
-    carat_define(defines, "DEALT", "%d", DEALT);
     carat_define(defines, "LANES", "%d", LANES);
     carat_define(defines, "KEEP", "%d", KEEP);
     carat_define(defines, "VEC", "%d", (int)carat_list_vector(dtype));

@@ -7,7 +7,7 @@ import torch
 from fake_gpu import OFFSET, SEED, StepsAside, bits, run
 from test_lanes import aten
 
-RESIDENT, BLOCK, DEALT = 132 * 2048, 256, 4  # the fake device's; ATen's
+RESIDENT, BLOCK = 132 * 2048, 256  # the fake device's; ATen's
 LOW = (1 << 32) - 1
 
 
@@ -29,10 +29,11 @@ def wide_product(constant, word):
     return middle >> 16, (middle << 16 | low & 0xFFFF) & LOW
 
 
-def mask_of(numel, p):
+def mask_of(numel, p, dealt):
     streams = BLOCK * min(RESIDENT // BLOCK, -(-numel // BLOCK))
-    deal = torch.arange(numel // DEALT)
-    words = philox(deal % streams, OFFSET // 4 + deal // streams).reshape(-1)
+    deal = torch.arange(numel // dealt)[:, None]
+    group = torch.arange(dealt // 4)
+    words = philox((deal % streams).expand(-1, dealt // 4), OFFSET // 4 + deal // streams * (dealt // 4) + group).reshape(-1)
     return words.float() * 2.0**-32 + 2.0**-33 < torch.tensor(p, dtype=torch.float32)
 
 
@@ -43,7 +44,7 @@ def test_dropout(numel, dtype):
     x[:3] = torch.tensor([float("nan"), float("inf"), -0.0])
     for p in (0.0, 0.1, 0.5, 0.999):
         out, mask = run(aten.native_dropout.default, x.view(2, -1), p, True)
-        kept = mask_of(numel, 1 - p)
+        kept = mask_of(numel, 1 - p, 16 // dtype.itemsize)
         assert torch.equal(mask.flatten(), kept)
         expected = (x.float() * kept * (1 / torch.tensor(1 - p, dtype=torch.float32))).to(dtype)
         assert torch.equal(out.flatten().isnan(), expected.isnan())

@@ -39,7 +39,8 @@ def test_losses(shape, dtype):
             both(lambda: run("binary_cross_entropy", p, target, reduction, (), w), "binary_cross_entropy" if reduction != NONE else None,
                  truth=lambda: run("binary_cross_entropy", p.double(), target.double(), reduction, (), wide))
             g = grad if reduction == NONE else torch.full((), 0.5, device="cuda", dtype=dtype)
-            both(lambda: aten.binary_cross_entropy_backward(g, p, target, w, reduction), "binary_cross_entropy_backward")
+            both(lambda: aten.binary_cross_entropy_backward(g, p, target, w, reduction), "binary_cross_entropy_backward",
+                 truth=lambda: aten.binary_cross_entropy_backward(g.double(), p.double(), target.double(), wide, reduction))
 
 
 @floats

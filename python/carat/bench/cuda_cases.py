@@ -168,8 +168,9 @@ def lists():
             yield f"list add_ {which} {name}", 3 * count * size, lambda make=make: (lambda x=make(), y=make(): torch._foreach_add_(x, y, alpha=0.0))
             yield f"list addcmul_ {which} {name}", 4 * count * size, lambda make=make: (lambda x=make(), y=make(): torch._foreach_addcmul_(x, y, y, 0.0))
             yield f"list sqrt {which} {name}", 2 * count * size, lambda make=make: (lambda x=make(): torch._foreach_sqrt(x))
-            yield f"list unscale {which} {name}", 2 * count * size, lambda make=make: (
-                lambda x=make(), f=torch.zeros((), device="cuda"), s=torch.ones((), device="cuda"): torch._amp_foreach_non_finite_check_and_unscale_(x, f, s))
+            if dtype == torch.float32:
+                yield f"list unscale {which} {name}", 2 * count * size, lambda make=make: (
+                    lambda x=make(), f=torch.zeros((), device="cuda"), s=torch.ones((), device="cuda"): torch._amp_foreach_non_finite_check_and_unscale_(x, f, s))
 
 
 def host_cases():
