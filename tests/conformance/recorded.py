@@ -50,7 +50,7 @@ class Recorder(TorchDispatchMode):
 def _optimizers():
     """The operators of optimizers, which the database doesn't have."""
     for options in ({"fused": True}, {"foreach": True}, {"foreach": False}):
-        for kind in (torch.optim.AdamW, torch.optim.Adam, torch.optim.SGD):
+        for kind in (torch.optim.AdamW, torch.optim.Adam, torch.optim.SGD, torch.optim.Adagrad):
             weights = [torch.linspace(-1, 1, n).requires_grad_() for n in (7, 64)]
             optimizer = kind(weights, lr=0.1, weight_decay=0.1, **options)
             for _ in range(2):
@@ -58,6 +58,10 @@ def _optimizers():
                     weight.grad = weight.detach().cos()
                 optimizer.step()
             torch.nn.utils.clip_grad_norm_(weights, 0.5)
+    for found in (0.0, 1.0):
+        scale, grown, bad = torch.tensor(8.0), torch.tensor(1, dtype=torch.int32), torch.tensor(found)
+        torch._amp_foreach_non_finite_check_and_unscale_([torch.linspace(-1, 1, 7), torch.ones(2, 3)], bad, torch.tensor(0.25))
+        torch._amp_update_scale_(scale, grown, bad, 2.0, 0.5, 2)
 
 
 def _numbers():
