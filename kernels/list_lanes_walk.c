@@ -42,6 +42,6 @@ WORD i64 LOCAL_NAME(place)(i64 at, int t, const int whole)
 #define PUT_PART(p, made, at, last, whole)                                                    \
     FOR_KEEP(t) {                                                                             \
         const i64 to = LOCAL_NAME(place)(at, t, whole);                                       \
-        if (whole) put_vec((p) + to, (made)[t]);                                              \
+        if (whole) put_whole((p) + to, (made)[t]);                                              \
         else put_apart((p) + to, (made)[t], (last) - to);                                     \
     }

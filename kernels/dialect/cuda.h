@@ -136,6 +136,14 @@ template <class T> WORD void put_vec(T *p, const T *v)
     *(packed<T, VEC> *)p = r;
 }
 
+// Of 16 bytes in the device's memory: one store, also where the compiler doesn't see that it may be one (in a loop between reads).
+template <class T> WORD void put_whole(T *p, const T *v)
+{
+    union { T e[16 / sizeof(T)]; u32 word[4]; } r;
+    FOR_VEC(k) r.e[k] = v[k];
+    ptx_write(p, r.word);
+}
+
 // The same of elements LANES apart, of which `left` places from p on are the last ones there are: beyond them, the last is read.
 template <class T> WORD void fetch_apart(T *v, const T *p, i64 left)
 {

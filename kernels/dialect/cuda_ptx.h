@@ -41,6 +41,10 @@ WORD void ptx_read(u32 (&w)[4], const void *p)
 }
 WORD void ptx_read(u32 (&w)[2], const void *p) { asm("ld.global.v2.u32 {%0, %1}, [%2];" : "=r"(w[0]), "=r"(w[1]) : "l"(p)); }
 WORD void ptx_read(u32 (&w)[1], const void *p) { asm("ld.global.u32 %0, [%1];" : "=r"(w[0]) : "l"(p)); }
+WORD void ptx_write(void *p, const u32 (&w)[4])
+{
+    asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};" : : "l"(p), "r"(w[0]), "r"(w[1]), "r"(w[2]), "r"(w[3]) : "memory");
+}
 WORD void ptx_read(u16 (&w)[1], const void *p) { asm("ld.global.u16 %0, [%1];" : "=h"(w[0]) : "l"(p)); }
 
 // From compute capability 9.0 on. Whole 16 bytes.

@@ -98,6 +98,13 @@ void carat_foreach_enumerate_lanes(void (*emit)(void *arg, const carat_key *key)
 
 // ---- checks
 
+static carat_status check_self(const carat_tensor *self, carat_dtype dtype)
+{
+    if (carat_dtype_of(self) != dtype) return carat_step_aside("lists of several dtypes");
+    if (self->device.type == CARAT_CPU) return carat_step_aside("tensors on several devices");
+    return carat_is_contiguous(self) || carat_is_dense(self) ? CARAT_OK : carat_step_aside("layout");
+}
+
 static carat_status check_tensor(const carat_tensor *self, const carat_tensor *tensor, carat_dtype dtype, bool in_place)
 {
     if (carat_dtype_of(tensor) != dtype) return carat_step_aside("lists of several dtypes");
@@ -154,8 +161,7 @@ static carat_status check(const carat_frame *call, const carat_pointwise_row *ro
     if (!carat_is_float(dtype) || !carat_dtype_in(dtype, row->base.dtypes)) return carat_step_aside("dtype");
     key->dtypes[0] = (uint8_t)dtype;
     key->params[KEY_IN_PLACE] = call->op->in_place;
-    for (int64_t i = 0; i < self->tensors.count; ++i)
-        CARAT_TRY(check_tensor(&self->tensors.items[i], &self->tensors.items[i], dtype, false));
+    for (int64_t i = 0; i < self->tensors.count; ++i) CARAT_TRY(check_self(&self->tensors.items[i], dtype));
     for (int a = 1; a < call->nargs; ++a) CARAT_TRY(check_argument(call, row, a, dtype, key));
     carat_kernel kernel;
     return carat_kernel_get(call->backend, call->device, key, &kernel);
@@ -180,11 +186,10 @@ static uint64_t place_word(const carat_tensor *tensor, bool *aligned)
     return place;
 }
 
-static carat_status add_item(carat_list_launch *launch, const carat_pointwise_row *row, int64_t i, const carat_tensor *out)
+static carat_status add_item(carat_list_launch *launch, const carat_pointwise_row *row, entry_layout at, int64_t i, const carat_tensor *out)
 {
     const carat_frame *call = launch->call;
     const carat_dtype compute = carat_compute_dtype((carat_dtype)launch->key->dtypes[0]);
-    const entry_layout at = layout_of(launch->key, row);
     uint64_t entry[LIST_FIRST + 1 + CARAT_POINTWISE_INPUTS + CARAT_POINTWISE_SCALARS];
     bool aligned = true;
     entry[LIST_FIRST] = place_word(out, &aligned);
@@ -211,12 +216,13 @@ carat_status carat_foreach_run_lanes(carat_frame *call)
     const carat_dtype dtype = (carat_dtype)key.dtypes[0];
     args.table.count = 0;
     args.table.reach = (uint32_t)carat_list_step(dtype, vectors_held(&key, row));
-    carat_list_launch launch = { call, &key, &args, sizeof args, &args.table, layout_of(&key, row).words, 0 };
+    const entry_layout at = layout_of(&key, row);
+    carat_list_launch launch = { call, &key, &args, sizeof args, &args.table, at.words, 0 };
     for (int64_t i = 0; i < call->args[0].tensors.count; ++i) {
         const carat_tensor *self = &call->args[0].tensors.items[i];
-        carat_output out = { .view = *self };
+        carat_output out;
         if (!call->op->in_place) CARAT_TRY(carat_output_make(call, (int)i, dtype, self->ndim, self->shape, self->strides, &out));
-        CARAT_TRY(add_item(&launch, row, i, &out.view));
+        CARAT_TRY(add_item(&launch, row, at, i, call->op->in_place ? self : &out.view));
     }
     return carat_list_flush(&launch);
 }

@@ -22,6 +22,12 @@ template <class W, int N> static inline void ptx_read(W (&w)[N], const void *p)
     for (int i = 0; i < N; ++i) w[i] = ((const W *)p)[i];
 }
 
+template <class W, int N> static inline void ptx_write(void *p, const W (&w)[N])
+{
+    if ((unsigned long)p % sizeof w) fake_fail("writes %d bytes at %p, which isn't a multiple of that", (int)sizeof w, p);
+    for (int i = 0; i < N; ++i) ((W *)p)[i] = w[i];
+}
+
 static inline void ptx_prefetch_l2(unsigned long long address, unsigned bytes)
 {
     if (address % 16 || bytes % 16 || !bytes) fake_fail("prefetches %u bytes at %llx: not whole 16 bytes", bytes, address);
