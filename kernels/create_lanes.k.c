@@ -5,7 +5,7 @@
 // the arithmetic type rather than f64. A triangle reads only vectors of which something is kept.
 // Floor: the result written once, what is kept of the input read once.
 //
-// Defines: T; LANES, KEEP, VEC; PART: range, linspace, tri or isin.
+// Defines: T; LANES, KEEP, VEC; PART: range, linspace, tri or isin; RANGES 1 for the first two.
 #include "create_lanes_args.h"
 
 #define ACC CAT(acc_, T)
@@ -22,6 +22,7 @@ template <class R> WORD void LOCAL_NAME(put)(const create_lanes_args *a, R *out,
     else FOR_VEC(k) if (first + k < a->count) out[first + k] = made[k];
 }
 
+#if RANGES
 WORD void LOCAL_NAME(range)(const create_lanes_args *a, i64 group)
 {
     const ACC start = *(const ACC *)&a->start, step = *(const ACC *)&a->step;
@@ -47,6 +48,8 @@ WORD void LOCAL_NAME(linspace)(const create_lanes_args *a, i64 group)
         LOCAL_NAME(put)(a, (T *)a->out, first, made);
     }
 }
+
+#endif
 
 WORD u32 LOCAL_NAME(quotient)(u32 n, u32 magic, u32 shift)
 {

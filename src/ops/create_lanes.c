@@ -29,6 +29,7 @@ void carat_create_describe_lanes(const carat_key *key, carat_defines *defines)
     static const char *const parts[CREATE_KINDS] = { "range", "linspace", "tri", "isin" };
     carat_define(defines, "T", "%s", carat_dtype_name((carat_dtype)key->dtypes[0]));
     carat_define(defines, "PART", "%s", parts[key->params[KEY_KIND]]);
+    carat_define(defines, "RANGES", "%d", key->params[KEY_KIND] == CREATE_RANGE || key->params[KEY_KIND] == CREATE_LINSPACE);
     carat_define(defines, "LANES", "%d", LANES);
     carat_define(defines, "KEEP", "%d", keep_of((carat_create_kind)key->params[KEY_KIND]));
     carat_define(defines, "VEC", "%d", 1 << key->params[KEY_VECTOR]);

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// Elements in memory that any lane of any group may change at a time, on an NVIDIA GPU: one after the other, in no settled order.
+#ifndef CARAT_DIALECT_CUDA_ATOMIC_H
+#define CARAT_DIALECT_CUDA_ATOMIC_H
+
+// The word that holds an element, as compare-and-swap takes it.
+template <int BYTES> struct atomic_word { typedef u32 type; };
+template <> struct atomic_word<8> { typedef u64 type; };
+
+// *p = change(*p), for any element of up to 8 bytes.
+template <class T, class F> WORD void change_shared(T *p, F change)
+{
+    typedef typename atomic_word<(int)sizeof(T)>::type word;
+    word *const base = (word *)((u64)p / sizeof(word) * sizeof(word));
+    const int shift = (int)((u64)p % sizeof(word)) * 8;
+    const word mask = (sizeof(T) == sizeof(word) ? ~(word)0 : (((word)1 << (8 * sizeof(T) % (8 * sizeof(word)))) - 1) << shift);
+    word seen = *(volatile word *)base;
+    for (;;) {
+        union { word bits; T value; } element;
+        element.bits = (seen & mask) >> shift;
+        element.value = change(element.value);
+        const word was = atomicCAS(base, seen, (seen & ~mask) | (element.bits << shift & mask));
+        if (was == seen) return;
+        seen = was;
+    }
+}
+
+// *p += v, v of p's type; by the memory's own adders where it has some.
+WORD void add_shared(f32 *p, f32 v) { atomicAdd(p, v); }
+WORD void add_shared(f64 *p, f64 v) { atomicAdd(p, v); }
+WORD void add_shared(i32 *p, i32 v) { atomicAdd(p, v); }
+WORD void add_shared(i64 *p, i64 v) { atomicAdd((u64 *)p, (u64)v); }
+WORD void add_shared(f16 *p, f16 v) { asm volatile("red.global.add.noftz.f16 [%0], %1;" : : "l"(p), "h"(v.bits) : "memory"); }
+WORD void add_shared(u8 *p, u8 v) { change_shared(p, [=](u8 x) { return (u8)(x + v); }); }
+WORD void add_shared(i8 *p, i8 v) { change_shared(p, [=](i8 x) { return (i8)(x + v); }); }
+WORD void add_shared(i16 *p, i16 v) { change_shared(p, [=](i16 x) { return (i16)(x + v); }); }
+#if __CUDA_ARCH__ >= 900
+WORD void add_shared(bf16 *p, bf16 v) { asm volatile("red.global.add.noftz.bf16 [%0], %1;" : : "l"(p), "h"(v.bits) : "memory"); }
+#else
+WORD void add_shared(bf16 *p, bf16 v) { change_shared(p, [=](bf16 x) { return bf16_from_f32(load_bf16(x) + load_bf16(v)); }); }
+#endif
+
+// The same of VEC elements side by side, aligned to their size together.
+template <class T> WORD void add_shared_vec(T *p, const T *v) { FOR_VEC(k) add_shared(p + k, v[k]); }
+#if __CUDA_ARCH__ >= 900 && __CUDACC_VER_MAJOR__ * 100 + __CUDACC_VER_MINOR__ >= 1201 && VEC > 1
+WORD void add_shared_vec(f32 *p, const f32 *v)
+{
+    UNROLLED for (int k = 0; k < VEC; k += 4)
+        asm volatile("red.global.add.v4.f32 [%0], {%1, %2, %3, %4};" : : "l"(p + k), "f"(v[k]), "f"(v[k + 1]), "f"(v[k + 2]), "f"(v[k + 3]) : "memory");
+}
+#define ADD_EIGHT(T, name)                                                                                                      \
+    WORD void add_shared_vec(T *p, const T *v)                                                                                  \
+    {                                                                                                                           \
+        UNROLLED for (int k = 0; k < VEC; k += 8)                                                                               \
+            asm volatile("red.global.add.noftz.v8." name " [%0], {%1, %2, %3, %4, %5, %6, %7, %8};" : : "l"(p + k), "h"(v[k].bits), \
+                         "h"(v[k + 1].bits), "h"(v[k + 2].bits), "h"(v[k + 3].bits), "h"(v[k + 4].bits), "h"(v[k + 5].bits),    \
+                         "h"(v[k + 6].bits), "h"(v[k + 7].bits) : "memory");                                                    \
+    }
+ADD_EIGHT(f16, "f16")
+ADD_EIGHT(bf16, "bf16")
+#undef ADD_EIGHT
+#endif
+
+#endif
