@@ -76,7 +76,7 @@ WORD void LOCAL_NAME(tri)(const create_lanes_args *a, i64 group)
 
 WORD void LOCAL_NAME(isin)(const create_lanes_args *a, i64 group)
 {
-    const T *const values = a->values ? (const T *)a->values : (const T *)a->value;
+    const T *const values = a->values ? (const T *)a->values : (const T *)&a->value;
     ACC x[KEEP];
     b8 found[KEEP];
     FOR_KEEP(t) {

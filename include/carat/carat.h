@@ -174,7 +174,7 @@ CARAT_API void carat_generator_seed(carat_generator *generator, uint64_t seed);
 // thread only, except that `task` runs on whatever threads parallel_for uses. `host` is passed through untouched.
 typedef struct carat_context {
     void *host;
-    carat_device device;       // of calls without tensors; type 0: the CPU
+    carat_device device;       // of the call; type 0: that of its tensors, or the CPU
     carat_dtype default_dtype; // of results that come from plain floating numbers or integers: CARAT_f32 or CARAT_f64
 
     // Whether results must be the same every time, where lanes of a device would otherwise write to one place in any order.

@@ -30,35 +30,25 @@ WORD void add_shared(f32 *p, f32 v) { atomicAdd(p, v); }
 WORD void add_shared(f64 *p, f64 v) { atomicAdd(p, v); }
 WORD void add_shared(i32 *p, i32 v) { atomicAdd(p, v); }
 WORD void add_shared(i64 *p, i64 v) { atomicAdd((u64 *)p, (u64)v); }
-WORD void add_shared(f16 *p, f16 v) { asm volatile("red.global.add.noftz.f16 [%0], %1;" : : "l"(p), "h"(v.bits) : "memory"); }
+WORD void add_shared(f16 *p, f16 v) { ptx_add_f16(&p->bits, v.bits); }
 WORD void add_shared(u8 *p, u8 v) { change_shared(p, [=](u8 x) { return (u8)(x + v); }); }
 WORD void add_shared(i8 *p, i8 v) { change_shared(p, [=](i8 x) { return (i8)(x + v); }); }
 WORD void add_shared(i16 *p, i16 v) { change_shared(p, [=](i16 x) { return (i16)(x + v); }); }
 #if __CUDA_ARCH__ >= 900
-WORD void add_shared(bf16 *p, bf16 v) { asm volatile("red.global.add.noftz.bf16 [%0], %1;" : : "l"(p), "h"(v.bits) : "memory"); }
+WORD void add_shared(bf16 *p, bf16 v) { ptx_add_bf16(&p->bits, v.bits); }
 #else
 WORD void add_shared(bf16 *p, bf16 v) { change_shared(p, [=](bf16 x) { return bf16_from_f32(load_bf16(x) + load_bf16(v)); }); }
 #endif
 
 // The same of VEC elements side by side, aligned to their size together.
 template <class T> WORD void add_shared_vec(T *p, const T *v) { FOR_VEC(k) add_shared(p + k, v[k]); }
-#if __CUDA_ARCH__ >= 900 && __CUDACC_VER_MAJOR__ * 100 + __CUDACC_VER_MINOR__ >= 1201 && VEC > 1
-WORD void add_shared_vec(f32 *p, const f32 *v)
-{
-    UNROLLED for (int k = 0; k < VEC; k += 4)
-        asm volatile("red.global.add.v4.f32 [%0], {%1, %2, %3, %4};" : : "l"(p + k), "f"(v[k]), "f"(v[k + 1]), "f"(v[k + 2]), "f"(v[k + 3]) : "memory");
-}
-#define ADD_EIGHT(T, name)                                                                                                      \
-    WORD void add_shared_vec(T *p, const T *v)                                                                                  \
-    {                                                                                                                           \
-        UNROLLED for (int k = 0; k < VEC; k += 8)                                                                               \
-            asm volatile("red.global.add.noftz.v8." name " [%0], {%1, %2, %3, %4, %5, %6, %7, %8};" : : "l"(p + k), "h"(v[k].bits), \
-                         "h"(v[k + 1].bits), "h"(v[k + 2].bits), "h"(v[k + 3].bits), "h"(v[k + 4].bits), "h"(v[k + 5].bits),    \
-                         "h"(v[k + 6].bits), "h"(v[k + 7].bits) : "memory");                                                    \
-    }
-ADD_EIGHT(f16, "f16")
-ADD_EIGHT(bf16, "bf16")
-#undef ADD_EIGHT
+#if __CUDA_ARCH__ >= 900 && __CUDACC_VER_MAJOR__ * 100 + __CUDACC_VER_MINOR__ >= 1201
+#if VEC == 4
+WORD void add_shared_vec(f32 *p, const f32 *v) { ptx_add_f32(p, v[0], v[1], v[2], v[3]); }
+#elif VEC == 8
+WORD void add_shared_vec(f16 *p, const f16 *v) { ptx_add_f16(p, (const u16 *)v); }
+WORD void add_shared_vec(bf16 *p, const bf16 *v) { ptx_add_bf16(p, (const u16 *)v); }
+#endif
 #endif
 
 #endif

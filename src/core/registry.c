@@ -96,7 +96,7 @@ int carat_op_runs_on(const carat_op *op, int32_t device_type)
 
 // ---- calls
 
-// The device of the call: that of its first tensor with dimensions, else of its first tensor.
+// The tensor that says the call's device: the first one with dimensions, else the first one.
 static const carat_tensor *leading_tensor(const carat_arg *args, int nargs, const carat_tensor *outs, int nouts)
 {
     const carat_tensor *first = NULL; // a number of the host beside tensors of a device is not the first
@@ -187,8 +187,8 @@ carat_status carat_call(const carat_context *context, const carat_op *op, const 
         return carat_fail(CARAT_INVALID_ARGUMENT, "%s: the first argument is no tensor", op->name);
     CARAT_TRY(validate(args, nargs, outs, nouts));
     carat_frame call = { .context = context, .op = op, .args = args, .nargs = nargs, .outs = outs, .nouts = nouts };
-    const carat_tensor *leading = leading_tensor(args, nargs, outs, nouts);
-    call.device = leading ? leading->device : context->device.type ? context->device : (carat_device){ CARAT_CPU, 0 };
+    const carat_tensor *leading = context->device.type ? NULL : leading_tensor(args, nargs, outs, nouts);
+    call.device = context->device.type ? context->device : leading ? leading->device : (carat_device){ CARAT_CPU, 0 };
     call.backend = carat_backend_for(call.device.type);
     if (!call.backend) return carat_step_aside("no backend for the device");
     if (!on_one_device(&call)) return carat_step_aside("tensors on several devices");

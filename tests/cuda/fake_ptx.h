@@ -57,4 +57,30 @@ static inline unsigned short ptx_bf16_of_f32(float x)
     return (unsigned short)((bits + 0x7fffu + (bits >> 16 & 1)) >> 16);
 }
 
+// ---- sums in memory
+static inline void ptx_add_f16(unsigned short *p, unsigned short v) { *p = ptx_f16_of_f32(ptx_f32_of_f16(*p) + ptx_f32_of_f16(v)); }
+static inline void ptx_add_bf16(unsigned short *p, unsigned short v)
+{
+    *p = ptx_bf16_of_f32(__uint_as_float((unsigned)*p << 16) + __uint_as_float((unsigned)v << 16));
+}
+static inline void fake_require_aligned(const void *p)
+{
+    if ((unsigned long)p % 16) fake_fail("adds 16 bytes at %p, which isn't a multiple of that", p);
+}
+static inline void ptx_add_f32(float *p, float x, float y, float z, float w)
+{
+    fake_require_aligned(p);
+    p[0] += x, p[1] += y, p[2] += z, p[3] += w;
+}
+template <class P> static inline void ptx_add_f16(P *p, const unsigned short *v)
+{
+    fake_require_aligned(p);
+    for (int k = 0; k < 8; ++k) ptx_add_f16((unsigned short *)p + k, v[k]);
+}
+template <class P> static inline void ptx_add_bf16(P *p, const unsigned short *v)
+{
+    fake_require_aligned(p);
+    for (int k = 0; k < 8; ++k) ptx_add_bf16((unsigned short *)p + k, v[k]);
+}
+
 #endif

@@ -164,3 +164,113 @@ def test_scan(shape, dims, dtype):
 def test_steps_aside_are_told():
     with pytest.raises(StepsAside):
         run(aten._softmax.default, torch.randn(3, 4).to(torch.complex64), -1, False)
+
+
+# ---- moves, fills and ranges
+
+RAW = (torch.float32, torch.bfloat16, torch.uint8, torch.complex128)
+
+
+def values(shape, dtype):
+    return torch.randint(0, 100, shape).to(dtype) if not dtype.is_floating_point else torch.randn(shape).to(dtype)
+
+
+@dtypes(*RAW)
+def test_move(dtype):
+    for shape in ((6, 64), (5, 7), (3, 4, 33)):
+        x, y = values(shape, dtype), values(shape, dtype)
+        for a, b in ((x, y), (x.transpose(-1, -2), y.transpose(-1, -2)), (x[..., 1:], y[..., 1:]), (x[:, 1:], y[:, 1:])):
+            for dim in range(a.dim()):
+                check(aten.cat.default, [a, b, a.narrow(dim, 0, 2)], dim)
+                check(aten.stack.default, [a, b], dim, served=None if a.dim() == 3 else True)  # NHWC is ATen's
+                check(aten.roll.default, a, [2], [dim])
+                check(aten.flip.default, a, [dim])
+            check(aten.clone.default, a)
+            check(aten.repeat.default, a, [2] + [3] * a.dim())
+            check(aten.constant_pad_nd.default, a, [1, 2], 1)
+            check(aten.constant_pad_nd.default, a, [1, 2, 0, 3], 1)
+            check(aten.slice_backward.default, a, [*a.shape[:-1], 100], a.dim() - 1, 3, 3 + a.size(-1), 1)
+            check(aten.diag_embed.default, a, 1)
+    many = [values((3, n % 5), dtype) for n in range(40)]
+    check(aten.cat.default, many, 1)
+    check(aten.cat.out, [values((4, 3), dtype), values((4, 5), dtype)], 1, out=values((4, 16), dtype)[:, ::2])
+
+
+@dtypes(*RAW)
+def test_create(dtype):
+    x = values((33, 40), dtype)
+    check(aten.zeros_like.default, x.t())
+    check(aten.fill_.Scalar, x[:, ::2], 3)
+    check(aten.fill_.Tensor, x, values((), dtype))
+    check(aten.full.default, [3, 5], 2, dtype=dtype)
+    check(aten.eye.m_out, 7, 9, out=torch.empty(7, 9, dtype=dtype))
+    for a in (x, x.t(), x[:, 1:], values((3, 5, 7), dtype), values((2, 3, 8, 16), dtype)):
+        for diagonal in (-90, -2, 0, 3, 90):
+            check(aten.tril.default, a, diagonal)
+            check(aten.triu.default, a, diagonal)
+    if not dtype.is_complex:
+        check(aten.arange.start_step, 3, 5000 if dtype != torch.uint8 else 200, 7, dtype=dtype)
+        check(aten.arange.start_out, 3, 100, 1, out=torch.empty(98, dtype=dtype)[1:])
+        check(aten.isin.Tensor_Tensor, x, x[0, :5].clone())
+        check(aten.isin.Tensor_Scalar, x, 3, invert=True)
+    if dtype == torch.float32:
+        check(aten.linspace.default, 0.5, -3, 1001, dtype=dtype)
+
+
+# ---- indices
+
+@dtypes(*RAW)
+def test_index_reads(dtype):
+    for shape in ((50, 64), (33, 7), (9, 3, 34), (4, 6, 5, 7)):
+        x = values(shape, dtype)
+        for a in (x, x.transpose(0, 1), x[..., 1:], x[:, :1].expand(x.shape)):
+            for dim in range(a.dim()):
+                check(aten.index_select.default, a, dim, torch.randint(a.size(dim), (21,)))
+                check(aten.gather.default, a, dim, torch.randint(a.size(dim), [5 if d == dim else n for d, n in enumerate(a.shape)]))
+            i, j = torch.randint(-a.size(0), a.size(0), (17,)), torch.randint(-a.size(1), a.size(1), (17,))
+            check(aten.index.Tensor, a, [i])
+            check(aten.index.Tensor, a, [None, j])
+            check(aten.index.Tensor, a, [i, j])
+        check(aten.take.default, x, torch.randint(x.numel(), (3, 5)))
+    for cols in (1, 3, 100, 384):
+        check(aten.embedding.default, values((30, cols), dtype), torch.randint(30, (4, 9)))
+        check(aten.embedding.default, values((30, cols), dtype), torch.randint(30, (7,), dtype=torch.int32))
+
+
+@dtypes(*RAW)
+def test_index_writes(dtype):
+    for shape in ((50, 64), (33, 7), (9, 3, 34)):
+        for a in (values(shape, dtype), values(shape, dtype).transpose(0, 1)):
+            for dim in range(a.dim()):
+                i = torch.randperm(a.size(dim))[:3]
+                source = values([3 if d == dim else n for d, n in enumerate(a.shape)], dtype)
+                k = torch.argsort(torch.rand(a.shape), dim).narrow(dim, 0, 3)
+                check(aten.index_copy.default, a, dim, i, source)
+                check(aten.index_fill_.int_Scalar, a, dim, i, 1)
+                check(aten.scatter.src, a, dim, k, source)
+                check(aten.scatter_.value, a, dim, k, 1)
+            i, j = torch.randperm(a.size(0))[:3], torch.randperm(a.size(1))[:3]
+            check(aten.index_put_.default, a, [i], values((3, *a.shape[1:]), dtype))
+            check(aten.index_put.default, a, [i, j], values((3, *a.shape[2:]), dtype))
+
+
+@dtypes(torch.float32, torch.bfloat16, torch.float16, torch.float64, torch.int64, torch.int16, torch.uint8)
+def test_index_combines(dtype):
+    """Whole numbers, whose sums are the same in any order."""
+    whole = lambda shape: torch.randint(0, 3, shape).to(dtype)
+    for shape in ((50, 64), (33, 7), (9, 3, 40)):
+        for a in (whole(shape), whole(shape).transpose(0, 1)):
+            for dim in range(a.dim()):
+                i, size = torch.randint(a.size(dim), (9,)), [9 if d == dim else n for d, n in enumerate(a.shape)]
+                check(aten.index_add.default, a, dim, i, whole(size), alpha=2)
+                check(aten.scatter_add.default, a, dim, torch.randint(a.size(dim), size), whole(size))
+                for reduce in ("sum", "amin", "amax", "prod"):
+                    check(aten.scatter_reduce.two, a, dim, torch.randint(a.size(dim), size), whole(size) + (reduce == "prod"), reduce)
+
+
+def test_an_index_out_of_range(capfd):
+    for op, arguments in ((aten.embedding.default, ()), (aten.index.Tensor, None)):
+        i = torch.tensor([3, 7])
+        with pytest.raises(RuntimeError):
+            run(op, torch.randn(7, 5), i if arguments is not None else [i])
+        assert "requires" in capfd.readouterr().err
