@@ -274,3 +274,18 @@ def test_an_index_out_of_range(capfd):
         with pytest.raises(RuntimeError):
             run(op, torch.randn(7, 5), i if arguments is not None else [i])
         assert "requires" in capfd.readouterr().err
+
+
+# ---- topk
+
+@pytest.mark.parametrize("cols", [1, 5, 8, 33, 64, 128, 300, 1024])
+@dtypes(*FLOATS[:3])
+def test_topk(cols, dtype):
+    distinct = cols if dtype == torch.float32 else min(cols, 128)  # before and after rounding
+    x = (torch.stack([torch.randperm(distinct) for _ in range(19)]).to(torch.float32) / 8 - 20).to(dtype)
+    x[3, 0], x[4, -1] = float("nan"), float("inf")
+    for k in {1, min(8, x.size(1)), min(32, x.size(1))}:
+        for largest in (True, False):
+            check(aten.topk.default, x, k, -1, largest, True)
+    check(aten.topk.default, x[::2], 1)
+    check(aten.topk.default, torch.ones(3, 50, dtype=dtype), 2, theirs=[torch.ones(3, 2, dtype=dtype), torch.tensor([[0, 1]] * 3)])

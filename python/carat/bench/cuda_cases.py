@@ -38,6 +38,7 @@ def cases():
     yield from scans()
     yield from moves()
     yield from indexed()
+    yield from orders()
 
 
 def row_cases():
@@ -180,6 +181,14 @@ def indexed():
         yield f"index take {name}", n // 4 * (8 + 2 * size), lambda m=matrix: (lambda x=m(side, side), i=places(n // 4, n): x.take(i))
 
 
+def orders():
+    for dtype in (torch.float32, torch.bfloat16):
+        size, name = torch.empty(0, dtype=dtype).element_size(), str(dtype)[6:]
+        for rows, cols, k in ((8192, 64, 8), (65536, 128, 2), (8192, 256, 8), (64, 1024, 32), (4096, 1024, 8), (1, 100, 5), (16384, 1000, 32)):
+            yield f"sort topk {k} of {rows}x{cols} {name}", rows * (cols * size + k * (size + 8)), lambda d=dtype, r=rows, c=cols, k=k: (
+                lambda x=randn(r, c, dtype=d): x.topk(k))
+
+
 def host_cases():
     """(name, call on about 64 elements)."""
     x, y = randn(64), randn(64)
@@ -246,3 +255,4 @@ def host_cases():
     yield "index copy", lambda: whole.index_copy_(0, i, z)
     yield "index fill", lambda: whole.index_fill_(0, i, 1.0)
     yield "index take", lambda: z.take(t)
+    yield "sort topk", lambda: z.topk(2)
