@@ -289,3 +289,17 @@ def test_topk(cols, dtype):
             check(aten.topk.default, x, k, -1, largest, True)
     check(aten.topk.default, x[::2], 1)
     check(aten.topk.default, torch.ones(3, 50, dtype=dtype), 2, theirs=[torch.ones(3, 2, dtype=dtype), torch.tensor([[0, 1]] * 3)])
+
+
+# ---- embedding's gradient
+
+@pytest.mark.parametrize("rows, cols, tokens", [(7, 8, 5), (300, 33, 700), (1000, 64, 300), (3, 40, 900), (600, 1, 2000), (257, 16, 33)])
+@dtypes(*HALF_AND_FULL)
+def test_embedding_backward(rows, cols, tokens, dtype):
+    grad = torch.randn(tokens, cols).to(dtype)
+    index = torch.randint(rows, (tokens,))
+    often = torch.where(torch.rand(tokens) < 0.7, rows // 2, index)
+    for i in (index, often, torch.full_like(index, rows - 1), torch.zeros_like(index), index.int(), torch.arange(tokens) * 7 % rows):
+        for padding in (-1, rows // 2):
+            theirs = aten.embedding_dense_backward(grad.double(), i, rows, padding, False).to(dtype)
+            check(aten.embedding_dense_backward.default, grad, i, rows, padding, False, theirs=[theirs])

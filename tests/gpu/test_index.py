@@ -145,6 +145,26 @@ def test_gradients():
     both(step, "index_select")
 
 
+@pytest.mark.parametrize("rows, cols, tokens", [(50, 33, 7), (1000, 768, 3000), (32000, 512, 8192), (30522, 384, 20000), (2, 100, 5000), (300, 1, 4000)], ids=str)
+@pytest.mark.parametrize("dtype", (torch.float32, torch.bfloat16, torch.float16, torch.float64), ids=lambda d: str(d)[6:])
+def test_embedding_backward(rows, cols, tokens, dtype):
+    grad, index = sample((tokens, cols), dtype), places((tokens,), rows)
+    often = torch.where(torch.rand(tokens, device="cuda") < 0.5, rows // 2, index)
+    for i in (index, often, torch.full_like(index, rows - 1), index.int()):
+        for padding in (-1, rows // 2):
+            backward = lambda: torch.ops.aten.embedding_dense_backward(grad, i, rows, padding, False)
+            theirs = backward()
+            truth = torch.ops.aten.embedding_dense_backward(grad.double(), i, rows, padding, False)
+            carat.stats(reset=True)
+            with carat.use():
+                mine, again = backward(), backward()
+            assert carat.stats()["embedding_dense_backward"].calls == 2 and torch.equal(mine, again)
+            assert mine.dtype == theirs.dtype and mine.stride() == theirs.stride()
+            off, atens = (mine.double() - truth).abs(), (theirs.double() - truth).abs()
+            slack = torch.finfo(torch.float64 if dtype == torch.float64 else torch.float32).eps * 8 * tokens ** 0.5 * 30
+            assert bool((off <= torch.finfo(dtype).eps * truth.abs() + slack).all()), (off.max(), atens.max())
+
+
 def test_deterministic_algorithms_are_atens():
     x, i = sample((50, 8), torch.float32), places((90,), 50)
     source = sample((90, 8), torch.float32, 1)
