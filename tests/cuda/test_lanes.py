@@ -278,16 +278,17 @@ def test_an_index_out_of_range(capfd):
 
 # ---- topk
 
-@pytest.mark.parametrize("cols", [1, 5, 8, 33, 64, 128, 300, 1024])
+@pytest.mark.parametrize("cols", [1, 5, 8, 33, 64, 128, 300, 1024, 1025, 4000, 20000])
 @dtypes(*FLOATS[:3])
 def test_topk(cols, dtype):
-    distinct = cols if dtype == torch.float32 else min(cols, 128)  # before and after rounding
-    x = (torch.stack([torch.randperm(distinct) for _ in range(19)]).to(torch.float32) / 8 - 20).to(dtype)
+    rank = torch.stack([torch.randperm(cols) for _ in range(5)])
+    x = (torch.where(rank < 64, rank, torch.where(rank >= cols - 64, rank - cols + 256, 128)) / 8 - 20).to(dtype)  # both ends distinct after rounding
     x[3, 0], x[4, -1] = float("nan"), float("inf")
-    for k in {1, min(8, x.size(1)), min(32, x.size(1))}:
+    for k in {1, min(8, cols), min(32, cols), min(50, cols)}:
         for largest in (True, False):
             check(aten.topk.default, x, k, -1, largest, True)
     check(aten.topk.default, x[::2], 1)
+    check(aten.topk.default, torch.ones(2, 3000, dtype=dtype), 2, theirs=[torch.ones(2, 2, dtype=dtype), torch.tensor([[0, 1]] * 2)])
     check(aten.topk.default, torch.ones(3, 50, dtype=dtype), 2, theirs=[torch.ones(3, 2, dtype=dtype), torch.tensor([[0, 1]] * 3)])
 
 
