@@ -62,11 +62,12 @@ WORD void LOCAL_NAME(tri)(const create_lanes_args *a, i64 group)
     const T zero = { 0 };
     FOR_KEEP(t) {
         const u32 vector = (u32)((group * KEEP + t) * LANES + lane());
-        if ((i64)vector * VEC >= a->count) return;
+        if ((i64)vector * VEC >= a->count) continue;
         const u32 across = a->cols / VEC, r = LOCAL_NAME(quotient)(vector, a->across_magic, a->across_shift);
         const u32 matrix = LOCAL_NAME(quotient)(r, a->rows_magic, a->rows_shift), row = r - matrix * a->rows;
         const i64 col = (i64)(vector - r * across) * VEC, edge = row + a->diagonal; // the last column kept of a lower one, the first of an upper one
         const T *const in = (const T *)a->in + matrix * a->in_strides[0] + row * a->in_strides[1] + col * a->in_strides[2];
+        if (a->in == a->out && (a->lower ? col + VEC <= edge + 1 : col >= edge)) continue; // stays as it is
         T made[VEC];
         if (a->lower ? col <= edge : col + VEC > edge) fetch_vec(made, in);
         FOR_VEC(k) if (a->lower ? col + k > edge : col + k < edge) made[k] = zero;

@@ -25,17 +25,20 @@ template <class T, class F> WORD void change_shared(T *p, F change)
     }
 }
 
-// *p += v, v of p's type; by the memory's own adders where it has some.
+// *p += v, v of p's type; by the memory's own adders where it has some. They take halves in pairs: beside a single one its neighbour in
+// the same 4 bytes gets -0 added, which changes nothing; both must belong to the tensor.
 WORD void add_shared(f32 *p, f32 v) { atomicAdd(p, v); }
 WORD void add_shared(f64 *p, f64 v) { atomicAdd(p, v); }
 WORD void add_shared(i32 *p, i32 v) { atomicAdd(p, v); }
 WORD void add_shared(i64 *p, i64 v) { atomicAdd((u64 *)p, (u64)v); }
-WORD void add_shared(f16 *p, f16 v) { ptx_add_f16(&p->bits, v.bits); }
 WORD void add_shared(u8 *p, u8 v) { change_shared(p, [=](u8 x) { return (u8)(x + v); }); }
 WORD void add_shared(i8 *p, i8 v) { change_shared(p, [=](i8 x) { return (i8)(x + v); }); }
 WORD void add_shared(i16 *p, i16 v) { change_shared(p, [=](i16 x) { return (i16)(x + v); }); }
+template <class T> WORD u32 *pair_of(T *p) { return (u32 *)((u64)p & ~(u64)3); }
+template <class T> WORD u32 beside_nothing(T *p, u16 bits) { return (u64)p & 2 ? (u32)bits << 16 | 0x8000u : 0x80000000u | bits; }
+WORD void add_shared(f16 *p, f16 v) { ptx_add_f16x2(pair_of(p), beside_nothing(p, v.bits)); }
 #if __CUDA_ARCH__ >= 900
-WORD void add_shared(bf16 *p, bf16 v) { ptx_add_bf16(&p->bits, v.bits); }
+WORD void add_shared(bf16 *p, bf16 v) { ptx_add_bf16x2(pair_of(p), beside_nothing(p, v.bits)); }
 #else
 WORD void add_shared(bf16 *p, bf16 v) { change_shared(p, [=](bf16 x) { return bf16_from_f32(load_bf16(x) + load_bf16(v)); }); }
 #endif
@@ -43,11 +46,18 @@ WORD void add_shared(bf16 *p, bf16 v) { change_shared(p, [=](bf16 x) { return bf
 // The same of VEC elements side by side, aligned to their size together.
 template <class T> WORD void add_shared_vec(T *p, const T *v) { FOR_VEC(k) add_shared(p + k, v[k]); }
 #if __CUDA_ARCH__ >= 900 && __CUDACC_VER_MAJOR__ * 100 + __CUDACC_VER_MINOR__ >= 1201
-#if VEC == 4
+template <class T> WORD u32 pair_at(const T *v) { return (u32)v[0].bits | (u32)v[1].bits << 16; }
+#if VEC == 2
+WORD void add_shared_vec(f32 *p, const f32 *v) { ptx_add_f32(p, v[0], v[1]); }
+WORD void add_shared_vec(f16 *p, const f16 *v) { ptx_add_f16x2((u32 *)p, pair_at(v)); }
+WORD void add_shared_vec(bf16 *p, const bf16 *v) { ptx_add_bf16x2((u32 *)p, pair_at(v)); }
+#elif VEC == 4
 WORD void add_shared_vec(f32 *p, const f32 *v) { ptx_add_f32(p, v[0], v[1], v[2], v[3]); }
+WORD void add_shared_vec(f16 *p, const f16 *v) { ptx_add_f16x2((u32 *)p, pair_at(v), pair_at(v + 2)); }
+WORD void add_shared_vec(bf16 *p, const bf16 *v) { ptx_add_bf16x2((u32 *)p, pair_at(v), pair_at(v + 2)); }
 #elif VEC == 8
-WORD void add_shared_vec(f16 *p, const f16 *v) { ptx_add_f16(p, (const u16 *)v); }
-WORD void add_shared_vec(bf16 *p, const bf16 *v) { ptx_add_bf16(p, (const u16 *)v); }
+WORD void add_shared_vec(f16 *p, const f16 *v) { ptx_add_f16x2((u32 *)p, pair_at(v), pair_at(v + 2), pair_at(v + 4), pair_at(v + 6)); }
+WORD void add_shared_vec(bf16 *p, const bf16 *v) { ptx_add_bf16x2((u32 *)p, pair_at(v), pair_at(v + 2), pair_at(v + 4), pair_at(v + 6)); }
 #endif
 #endif
 

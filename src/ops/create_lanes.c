@@ -12,7 +12,7 @@ enum { KEY_KIND, KEY_VECTOR }; // key.params; the vector as a logarithm
 
 static int keep_of(carat_create_kind kind)
 {
-    return kind == CREATE_ISIN ? 4 : 2;
+    return kind >= CREATE_TRI ? 4 : 2;
 }
 
 static carat_key make_key(carat_create_kind kind, carat_dtype dtype, int64_t vec)

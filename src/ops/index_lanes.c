@@ -57,10 +57,10 @@ void carat_walk_enumerate_lanes(void (*emit)(void *arg, const carat_key *key), v
     for (carat_dtype dtype = 0; dtype < CARAT_DTYPE_COUNT; ++dtype)
         for (int combine = CARAT_ADD; combine < CARAT_COMBINE_COUNT; ++combine) {
             if (!carat_dtype_in(dtype, CARAT_REALS)) continue;
-            const carat_key one = make_key(true, (carat_combine)combine, dtype, 2, 1, 1);
-            const carat_key several = make_key(true, (carat_combine)combine, dtype, 2, 1, widest_sum(dtype));
-            emit(arg, &one);
-            if (combine == CARAT_ADD && widest_sum(dtype) > 1) emit(arg, &several);
+            for (int64_t vec = combine == CARAT_ADD ? widest_sum(dtype) : 1; vec; vec /= 2) {
+                const carat_key key = make_key(true, (carat_combine)combine, dtype, 2, 1, vec);
+                emit(arg, &key);
+            }
         }
 }
 
@@ -135,7 +135,7 @@ carat_status carat_walk_run_lanes(const carat_frame *call, const carat_walk *wal
     const size_t bytes = carat_dtype_size(walk->dtype);
     const bool moves = walk->combine == CARAT_PUT, runs = has_runs(walk, a);
     const int64_t unit = runs ? run_unit(walk, a, moves ? WORD_BYTES / (int64_t)bytes : widest_sum(walk->dtype)) : 1;
-    const int64_t vec = moves ? 1 : walk->combine == CARAT_ADD && unit == widest_sum(walk->dtype) ? unit : 1;
+    const int64_t vec = walk->combine == CARAT_ADD ? unit : 1;
     const carat_dtype dtype = moves ? to_words(a, unit, bytes) : walk->dtype;
     if (!fill_args(&b, walk, a, vec)) return carat_step_aside("more than 2^31 elements");
     carat_key key = make_key(walk->writes, walk->combine, dtype, (int)a->rank, (int)a->indices, vec);

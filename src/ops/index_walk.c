@@ -213,7 +213,7 @@ carat_status carat_walk_check(const carat_frame *call, const carat_walk *walk)
     index_args a;
     carat_kernel kernel;
     if (walk->indices > INDEX_TENSORS) return carat_step_aside("number of index tensors");
-    if (!fill_space(walk, &a)) return carat_step_aside("rank");
+    if (walk->ndim > INDEX_RANK && !fill_space(walk, &a)) return carat_step_aside("rank");
     for (int k = 0; k < walk->indices; ++k)
         if (walk->index[k].size == 0) return carat_step_aside("index into nothing");
     if (carat_has_lanes(call)) return CARAT_OK; // the kernel depends on the result's layout

@@ -26,6 +26,15 @@ static int64_t numel_of(const carat_walk *walk)
     return numel;
 }
 
+// Lanes write in any order, and add up halves in pairs.
+static carat_status check_lanes(const carat_frame *call, const writing *w, const carat_tensor *given)
+{
+    if (call->context->deterministic) return carat_step_aside("writes in a settled order");
+    if (w->walk.combine != CARAT_ADD || !carat_dtype_in(w->walk.dtype, CARAT_HALVES)) return CARAT_OK;
+    const bool pairs = carat_numel(w->self) % 2 == 0 && (!given || (carat_is_contiguous(given) && (uintptr_t)carat_data(given) % 4 == 0));
+    return pairs ? CARAT_OK : carat_step_aside("halves that make no pairs");
+}
+
 static carat_status check_writing(const carat_frame *call, const writing *w)
 {
     const carat_tensor *given = carat_output_given(call, 0);
@@ -34,7 +43,7 @@ static carat_status check_writing(const carat_frame *call, const writing *w)
     for (int k = 0; k < w->walk.indices; ++k) CARAT_TRY(carat_index_apart(call, w->index[k]));
     if (given && carat_data(given) != carat_data(w->self)) CARAT_TRY(carat_index_apart(call, w->self));
     CARAT_TRY(carat_walk_check(call, &w->walk));
-    if (carat_has_lanes(call)) return call->context->deterministic ? carat_step_aside("writes in a settled order") : CARAT_OK;
+    if (carat_has_lanes(call)) return check_lanes(call, w, given);
     for (int d = 0; d < w->walk.ndim; ++d)
         if (w->walk.shape[d] == 0) return CARAT_OK;
     // A result of our own may be half written when an index turns out bad: it is dropped.

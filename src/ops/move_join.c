@@ -10,7 +10,8 @@ enum {
     THREAD_WORDS = 32768,
     LONG_ROW_BYTES = 16384, // from here on a part of a row is worth a launch of its own
     STACK_STRETCHES = 32,
-    FEW_LAUNCHES = 3, // on a device: ATen joins strided stretches with one
+    FEW_LAUNCHES = 3,          // on a device: ATen joins strided stretches with one
+    LAUNCH_ELEMENTS = 1 << 18, // fewer aren't worth a second
 };
 
 // ---- one launch
@@ -215,12 +216,19 @@ static carat_status common_dtype(const carat_frame *call, const carat_tensor *te
     return CARAT_OK;
 }
 
+static bool is_small(int ndim, const int64_t *shape)
+{
+    int64_t numel = 1;
+    for (int d = 0; d < ndim; ++d) numel *= shape[d];
+    return numel < LAUNCH_ELEMENTS;
+}
+
 // Joins views of equal shape but for `dim`. The result has `shape`.
 static carat_status join_views(carat_frame *call, const carat_tensor *views, int64_t count, int dim, carat_dtype dtype, const int64_t *shape)
 {
     const int ndim = views[0].ndim;
-    bool all_last = count > 0, one_launch = true;
     const carat_tensor *given = carat_output_given(call, 0);
+    bool all_last = count > 0, one_launch = !given || carat_is_contiguous(given);
     for (int64_t i = 0; i < count; ++i) {
         all_last = all_last && carat_is_channels_last(&views[i]);
         one_launch = one_launch && carat_dtype_of(&views[i]) == dtype && row_is_consecutive(&views[i], dim);
@@ -228,7 +236,7 @@ static carat_status join_views(carat_frame *call, const carat_tensor *views, int
         if (given && carat_overlap_of(given, &views[i]) != CARAT_DISJOINT) return carat_step_aside("output overlaps an input");
     }
     if (all_last && !given) return carat_step_aside("channels last");
-    if (carat_has_lanes(call) && !one_launch && count > FEW_LAUNCHES) return carat_step_aside("many strided stretches");
+    if (carat_has_lanes(call) && !one_launch && (count > FEW_LAUNCHES || is_small(ndim, shape))) return carat_step_aside("several strided stretches");
     CARAT_TRY(carat_join_check(call, dtype, ndim, shape, dim, count));
     carat_output out;
     carat_stretch small[STACK_STRETCHES];

@@ -9,7 +9,12 @@
 
 _Static_assert(sizeof(move_lanes_args) < 4096, "arguments of a kernel on a device");
 
-enum { LANES = 128, KEEP = 4, RANK_KEY = 1 }; // key.params[RANK_KEY]
+enum {
+    LANES = 128,
+    KEEP = 4,
+    RANK_KEY = 1,    // key.params[RANK_KEY]
+    NARROW = 512,    // bytes of a row's part below which parts should be written together
+};
 
 static carat_key make_key(carat_dtype word, int rank)
 {
@@ -69,7 +74,7 @@ carat_status carat_move_launch_lanes(const carat_frame *call, const move_args *a
         if (!fill_part(part, &a->part[p], a->rows)) return carat_step_aside("more than 2^31 words");
         part->first_group = (uint32_t)groups;
         groups += pieces(part->count, LANES * KEEP);
-        b.alternate &= part->count == b.part[0].count;
+        b.alternate &= part->count == b.part[0].count && part->width < NARROW / carat_dtype_size(word);
         ++b.parts;
     }
     const carat_key key = make_key(word, a->rank > 1 ? MOVE_RANK : 1);

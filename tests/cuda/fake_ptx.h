@@ -58,29 +58,29 @@ static inline unsigned short ptx_bf16_of_f32(float x)
 }
 
 // ---- sums in memory
-static inline void ptx_add_f16(unsigned short *p, unsigned short v) { *p = ptx_f16_of_f32(ptx_f32_of_f16(*p) + ptx_f32_of_f16(v)); }
-static inline void ptx_add_bf16(unsigned short *p, unsigned short v)
+static inline void fake_require_aligned(const void *p, int bytes)
 {
-    *p = ptx_bf16_of_f32(__uint_as_float((unsigned)*p << 16) + __uint_as_float((unsigned)v << 16));
+    if ((unsigned long)p % bytes) fake_fail("adds %d bytes at %p, which isn't a multiple of that", bytes, p);
 }
-static inline void fake_require_aligned(const void *p)
+static inline float fake_f32_of_bf16(unsigned short bits) { return __uint_as_float((unsigned)bits << 16); }
+#define FAKE_ADD_PAIRS(name, widen, narrow)                                                                   \
+    template <class... W> static inline void name(unsigned *p, W... words)                                    \
+    {                                                                                                         \
+        const unsigned pairs[] = { words... };                                                                \
+        fake_require_aligned(p, sizeof pairs);                                                                \
+        for (unsigned k = 0; k < 2 * sizeof...(W); ++k) {                                                     \
+            unsigned short *const half = (unsigned short *)p + k;                                             \
+            *half = narrow(widen(*half) + widen((unsigned short)(pairs[k / 2] >> k % 2 * 16)));               \
+        }                                                                                                     \
+    }
+FAKE_ADD_PAIRS(ptx_add_f16x2, ptx_f32_of_f16, ptx_f16_of_f32)
+FAKE_ADD_PAIRS(ptx_add_bf16x2, fake_f32_of_bf16, ptx_bf16_of_f32)
+#undef FAKE_ADD_PAIRS
+template <class... F> static inline void ptx_add_f32(float *p, F... values)
 {
-    if ((unsigned long)p % 16) fake_fail("adds 16 bytes at %p, which isn't a multiple of that", p);
-}
-static inline void ptx_add_f32(float *p, float x, float y, float z, float w)
-{
-    fake_require_aligned(p);
-    p[0] += x, p[1] += y, p[2] += z, p[3] += w;
-}
-template <class P> static inline void ptx_add_f16(P *p, const unsigned short *v)
-{
-    fake_require_aligned(p);
-    for (int k = 0; k < 8; ++k) ptx_add_f16((unsigned short *)p + k, v[k]);
-}
-template <class P> static inline void ptx_add_bf16(P *p, const unsigned short *v)
-{
-    fake_require_aligned(p);
-    for (int k = 0; k < 8; ++k) ptx_add_bf16((unsigned short *)p + k, v[k]);
+    const float added[] = { values... };
+    fake_require_aligned(p, sizeof added);
+    for (unsigned k = 0; k < sizeof...(F); ++k) p[k] += added[k];
 }
 
 #endif
