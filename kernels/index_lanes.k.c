@@ -91,7 +91,7 @@ KERNEL(index_lanes_args, a)
     REQUIRE(!bad);
     T v[KEEP][VEC];
     FOR_KEEP(t) {
-        if (FROM_NUMBER) splat_vec(v[t], (const T *)a->number);
+        if (FROM_NUMBER) splat_number(v[t], a->number);
         else fetch_vec(v[t], (const T *)a->from + from[t]);
     }
     FOR_KEEP(t) if (first + t * LANES < a->count) LOCAL_NAME(write)(a, (T *)a->to + to[t], v[t]);

@@ -15,7 +15,7 @@ typedef struct index_lanes_args {
     i64 to_stride[INDEX_RANK], from_stride[INDEX_RANK];
     index_tensor index[INDEX_TENSORS];
     f64 alpha[2];         // what added values are multiplied with, in the arithmetic type
-    f64 number[2] __attribute__((aligned(16))); // what `from` is if it is NULL: one element
+    f64 number[2];        // what `from` is if it is NULL: one element
 } index_lanes_args;
 
 #endif

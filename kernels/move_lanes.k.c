@@ -38,13 +38,14 @@ KERNEL(move_lanes_args, a)
     const move_lanes_part *const part = &a->part[p];
     const u32 first = group * (KEEP * LANES) + (u32)lane(), last = part->count - 1;
     i64 place[KEEP];
-    T word[KEEP];
+    T word[KEEP], fill[VEC]; // VEC is 1
+    splat_number(fill, a->fill);
     FOR_KEEP(t) {
         // Lanes beyond the end move the last word once more, so that no read waits for a branch.
         const u32 mine = first + t * LANES, n = mine < last ? mine : last;
         const u32 row = LOCAL_NAME(quotient)(n, part->magic, part->shift), col = n - row * part->width;
         place[t] = (i64)row * a->row_width + part->at + col;
-        word[t] = *(part->data ? (const T *)part->data + LOCAL_NAME(row_offset)(a, part, row) + col : (const T *)a->fill);
+        word[t] = part->data ? ((const T *)part->data)[LOCAL_NAME(row_offset)(a, part, row) + col] : fill[0];
     }
     FOR_KEEP(t) ((T *)a->out)[place[t]] = word[t];
 }

@@ -22,7 +22,7 @@ typedef struct move_lanes_args {
     u32 alternate;       // 1: all parts have as many groups, which take turns
     u32 size[MOVE_RANK]; // outer dimensions, the innermost first
     u32 magic[MOVE_RANK], shift[MOVE_RANK];
-    u64 fill[2] __attribute__((aligned(16))); // a word of up to 16 bytes
+    f64 fill[2];         // the bits of a word
     move_lanes_part part[MOVE_PARTS];
 } move_lanes_args;
 

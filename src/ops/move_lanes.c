@@ -62,7 +62,7 @@ carat_status carat_move_launch_lanes(const carat_frame *call, const move_args *a
     b.row_width = a->row_width;
     b.parts = 0;
     b.rank = (uint32_t)a->rank;
-    b.fill[0] = b.fill[1] = a->fill;
+    for (int i = 0; i < 2; ++i) memcpy(&b.fill[i], &a->fill, sizeof a->fill);
     b.alternate = 1;
     for (int d = 0; d < MOVE_RANK; ++d) {
         b.size[d] = d < a->rank ? (uint32_t)a->size[d] : 1;
