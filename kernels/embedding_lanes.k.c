@@ -36,6 +36,26 @@ WORD u32 LOCAL_NAME(sum_before)(u32 mine, u32 *all)
     return before;
 }
 
+// Counts the tokens of this lane's row among those that the group has found, and writes them to `order` unless that is NULL.
+WORD u32 LOCAL_NAME(pick)(const embedding_lanes_args *a, u32 start, u32 found, u32 *order)
+{
+    LOCAL(u32, some, AHEAD * LANES);
+    u32 count = 0;
+    for (u32 first = 0; first < found; first += AHEAD * LANES) {
+        const u32 n = found - first < AHEAD * LANES ? found - first : AHEAD * LANES;
+        SYNC();
+        FOR_LANES(k, n) some[k] = a->found[start + first + k];
+        SYNC();
+        SCALAR_LOOP for (u32 k = 0; k < n; ++k) {
+            const u32 token = some[k];
+            if (token % LANES != (u32)lane()) continue;
+            if (order) order[count] = token / LANES;
+            ++count;
+        }
+    }
+    return count;
+}
+
 WORD void LOCAL_NAME(order)(const embedding_lanes_args *a, i64 group)
 {
     const I *const index = (const I *)a->index;
@@ -60,16 +80,12 @@ WORD void LOCAL_NAME(order)(const embedding_lanes_args *a, i64 group)
         --mine;
     }
     SYNC();
-    u32 count = 0;
-    SCALAR_LOOP for (u32 n = 0; n < found; ++n) count += a->found[start + n] % LANES == (u32)lane();
-    u32 place = start + LOCAL_NAME(sum_before)(count, &unused);
+    const u32 count = LOCAL_NAME(pick)(a, start, found, (u32 *)0);
+    const u32 place = start + LOCAL_NAME(sum_before)(count, &unused);
     const i64 row = low + lane();
     if (row < a->rows) a->start[row] = place;
     if (row == a->rows - 1) a->start[a->rows] = place + count;
-    SCALAR_LOOP for (u32 n = 0; n < found; ++n) {
-        const u32 token = a->found[start + n];
-        if (token % LANES == (u32)lane()) a->order[place++] = token / LANES;
-    }
+    LOCAL_NAME(pick)(a, start, found, a->order + place);
 }
 
 // ---- sum

@@ -14,8 +14,8 @@ enum {
     ORDER_LANES = 256, // rows of a group, too
     LANES = 128,
     VECTOR_BYTES = 16,
-    MOST_COMPARISONS = 1 << 26, // of tokens with groups: beyond, ATen's sort takes less
-    MOST_TOKENS = 1 << 24,      // that a word holds beside a row of the group
+    MOST_COMPARISONS = 1 << 23, // of tokens with groups: beyond, ATen's sort may take less,
+    MOST_TOKENS = 1 << 15,      // and where these are all of one row
 };
 
 static carat_key make_key(part of, carat_dtype dtype, bool narrow, int64_t vec)

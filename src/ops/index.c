@@ -117,6 +117,7 @@ carat_status carat_run_gather(carat_frame *call)
     const int dim = carat_wrap_dim(carat_int_arg(call, 1, 0), self_arg->ndim);
     if (dim < 0) return carat_step_aside("dim");
     CARAT_TRY(carat_index_apart(call, index_arg));
+    if (carat_has_lanes(call) && self_arg->strides[dim] != 1 && index_arg->strides[index_arg->ndim - 1] != 0) return carat_step_aside("elements of many rows");
     carat_walk walk;
     start_read(&walk, self_arg, index_arg, self_arg->ndim);
     for (int d = 0; d < self_arg->ndim; ++d) {

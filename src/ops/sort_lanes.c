@@ -109,6 +109,7 @@ carat_status carat_topk_run_lanes(carat_frame *call, const carat_tensor *self, i
     const carat_dtype dtype = carat_dtype_of(self);
     if (carat_dtype_size(dtype) > 4) return carat_step_aside("dtype");
     if (carat_numel(self) == 0 || dim != self->ndim - 1 || !carat_lanes_rows(self, dim, &rows, &cols, &a.row_stride)) return carat_step_aside("layout");
+    if (kept > MOST_LANES || cols > CHUNK) return carat_step_aside("long rows");
     if (kept > MOST_LANES * MOST_SLOTS || rows * pieces(cols, CHUNK) > INT32_MAX) return carat_step_aside("many of a row");
     for (int d = 0; d < self->ndim; ++d) shape[d] = d == dim ? kept : self->shape[d];
     CARAT_TRY(check_outputs(call, self, shape));

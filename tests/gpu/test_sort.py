@@ -16,11 +16,12 @@ def test_topk(cols, dtype):
     x[3, 0], x[4, -1], x[5, 0] = float("nan"), float("inf"), -float("inf")
     for k in {1, min(8, cols), min(32, cols), min(64, cols)}:
         for largest in (True, False):
-            both(lambda: torch.topk(x, k, largest=largest), "topk")
-            both(lambda: torch.topk(x[::3], k, largest=largest), "topk")
-            both(lambda: torch.topk(x.view(3, 20, cols), k, largest=largest), "topk")
+            name = "topk" if cols <= 1024 and k <= 32 else None
+            both(lambda: torch.topk(x, k, largest=largest), name)
+            both(lambda: torch.topk(x[::3], k, largest=largest), name)
+            both(lambda: torch.topk(x.view(3, 20, cols), k, largest=largest), name)
     out = torch.empty(60, 1, dtype=dtype, device="cuda"), torch.empty(60, 1, dtype=torch.int64, device="cuda")
-    both(lambda: tuple(t.clone() for t in torch.topk(x, 1, out=out)), "topk.values")
+    both(lambda: tuple(t.clone() for t in torch.topk(x, 1, out=out)), "topk.values" if cols <= 1024 else None)
 
 
 def test_ties():
