@@ -38,11 +38,15 @@ static void print_key(const state *s, const carat_key *key)
     for (size_t i = 0; i < sizeof key->params; ++i) printf(" %d", key->params[i]);
 }
 
-// Kernels of the dtypes that models are made of, where elements are read in vectors.
+// Kernels of the dtypes that models are made of, where elements are read in vectors. Not those whose maths need a table for large
+// angles.
 static bool is_hot(const state *s, const carat_key *key)
 {
+    static const char *const angles[] = { "k_sin(", "k_cos(", "k_tan(", "k_lgamma(", "k_digamma(" };
     carat_defines defines = { .length = 0 };
     s->family->describe(key, s->target, &defines);
+    for (size_t i = 0; i < sizeof angles / sizeof *angles; ++i)
+        if (strstr(defines.text, angles[i])) return false;
     const char *const vec = strstr(defines.text, "-DVEC="); // there is a NUL after the constants
     return carat_dtype_in((carat_dtype)key->dtypes[0], CARAT_BIT(f32) | CARAT_HALVES) && vec && atoi(vec + 6) > 1;
 }
