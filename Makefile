@@ -64,6 +64,7 @@ bench: install $(VENV)/ready-demo
 test: install $(VENV)/ready-test
 	@meson test -C $(BUILD) --print-errorlogs
 	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q tests/cuda # a process of its own: the first call with a CUDA tensor settles which driver there is
 
 # Every overload on all samples of PyTorch's operator database, of which make test takes a few: ten minutes.
 conformance: install $(VENV)/ready-test

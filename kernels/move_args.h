@@ -5,7 +5,7 @@
 
 #ifndef MOVE_RANK
 #define MOVE_RANK 6   // outer dimensions after coalescing
-#define MOVE_PARTS 16 // of one launch
+#define MOVE_PARTS 40 // of one launch
 #endif
 
 // Words [at, at + width) of each row of the result. `data` NULL: they are filled.

@@ -11,6 +11,7 @@
 
 #include <atomic>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -147,6 +148,7 @@ struct Call {
     const char* reason = nullptr;      // why it can't be served
     at::Tensor fresh[CARAT_MAX_OUTPUTS];
     std::vector<at::Tensor> fresh_list;
+    std::optional<c10::DeviceIndex> device_index; // of the device argument, where there is one on a device
     Arena arena;
 };
 

@@ -83,8 +83,13 @@ bool serve(Call& call, const carat_arg* args, int count)
     context.make_output = make_output;
     std::optional<CudaCall> cuda;
     if (call.override.device == CARAT_CUDA) {
-        cuda.emplace(args, count);
-        CudaCall::lend(context);
+        cuda.emplace(args, count, call.device_index);
+        if (!cuda->agrees()) {
+            call.reason = "another device";
+            turn_away(call);
+            return false;
+        }
+        cuda->lend(context);
     } else {
         context.parallel_for = parallel_for;
         context.thread_count = thread_count;

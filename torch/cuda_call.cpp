@@ -4,6 +4,7 @@
 #include <ATen/Context.h>
 #include <ATen/cuda/PhiloxCudaState.h>
 #include <c10/core/Allocator.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <torch/headeronly/version.h>
 
 #include <dlfcn.h>
@@ -86,6 +87,19 @@ carat_status take_philox(void*, void* generator, carat_device device, uint64_t c
     }
 }
 
+// The device of the first tensor that lies on one.
+std::optional<c10::DeviceIndex> device_of(const carat_arg* args, int count) noexcept
+{
+    for (int i = 0; i < count; i++) {
+        const bool list = args[i].kind == CARAT_ARG_TENSORS;
+        if (!list && args[i].kind != CARAT_ARG_TENSOR) continue;
+        const carat_tensor* tensors = list ? args[i].tensors.items : &args[i].tensor;
+        for (int64_t t = 0; t < (list ? args[i].tensors.count : 1); t++)
+            if (tensors[t].dl_dtype.bits != 0 && tensors[t].device.type == CARAT_CUDA) return static_cast<c10::DeviceIndex>(tensors[t].device.index);
+    }
+    return std::nullopt;
+}
+
 }  // namespace
 
 bool torch_has_cuda() noexcept
@@ -93,20 +107,23 @@ bool torch_has_cuda() noexcept
     return get_stream() != nullptr;
 }
 
-CudaCall::CudaCall(const carat_arg* args, int count)
+c10::DeviceIndex current_cuda_device()
 {
-    for (int i = 0; i < count; i++) {
-        const carat_tensor* tensor = nullptr;
-        if (args[i].kind == CARAT_ARG_TENSOR) tensor = &args[i].tensor;
-        else if (args[i].kind == CARAT_ARG_TENSORS && args[i].tensors.count > 0) tensor = args[i].tensors.items; // all on one device
-        if (tensor == nullptr || tensor->device.type != CARAT_CUDA) continue;
-        guard_.reset_device(c10::Device(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(tensor->device.index)));
-        return;
-    }
+    return c10::impl::VirtualGuardImpl(c10::DeviceType::CUDA).getDevice().index();
 }
 
-void CudaCall::lend(carat_context& context) noexcept
+CudaCall::CudaCall(const carat_arg* args, int count, std::optional<c10::DeviceIndex> argument)
 {
+    const std::optional<c10::DeviceIndex> tensors = device_of(args, count);
+    agrees_ = !tensors || !argument || *tensors == *argument;
+    index_ = tensors ? *tensors : argument ? *argument : current_cuda_device();
+    guard_.reset_device(c10::Device(c10::DeviceType::CUDA, index_));
+}
+
+void CudaCall::lend(carat_context& context) const noexcept
+{
+    context.device = {CARAT_CUDA, index_};
+    context.deterministic = at::globalContext().deterministicAlgorithms();
     context.stream = current_stream;
     context.allocate = allocate;
     context.release = release;

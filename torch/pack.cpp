@@ -2,6 +2,8 @@
 // The rarer values on their way to carat_arg.
 #include "pack.h"
 
+#include "cuda_call.h"
+
 #include <ATen/core/Generator.h>
 
 namespace carat {
@@ -68,7 +70,10 @@ bool pack_pin_memory(Call& call, carat_arg& arg, bool pinned)
 
 bool pack_device(Call& call, carat_arg& arg, c10::Device device)
 {
-    return device.is_cpu() ? pack_none(arg) : refuse(call, "another device");
+    if (call.override.device == CARAT_CPU) return device.is_cpu() ? pack_none(arg) : refuse(call, "another device");
+    if (!device.is_cuda()) return refuse(call, "another device");
+    call.device_index = device.has_index() ? device.index() : current_cuda_device();
+    return pack_none(arg);
 }
 
 }  // namespace carat

@@ -125,7 +125,7 @@ inline bool pack_scalar(Call& call, carat_arg& arg, const c10::Scalar& value)
 
 bool pack_dtype(Call& call, carat_arg& arg, c10::ScalarType dtype);
 bool pack_generator(Call& call, carat_arg& arg, const at::Generator& generator);
-// Absent, or what every plain CPU tensor has; else refused.
+// Absent, or what every plain tensor of the call's kind of device has; else refused.
 bool pack_layout(Call& call, carat_arg& arg, c10::Layout layout);
 bool pack_pin_memory(Call& call, carat_arg& arg, bool pinned);
 bool pack_device(Call& call, carat_arg& arg, c10::Device device);

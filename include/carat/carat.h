@@ -182,7 +182,11 @@ typedef struct carat_philox {
 // thread only, except that `task` runs on whatever threads parallel_for uses. `host` is passed through untouched.
 typedef struct carat_context {
     void *host;
+    carat_device device;       // of the call; type 0: that of its tensors, or the CPU
     carat_dtype default_dtype; // of results that come from plain floating numbers or integers: CARAT_f32 or CARAT_f64
+
+    // Whether results must be the same every time, where lanes of a device would otherwise write to one place in any order.
+    int32_t deterministic;
 
     // Makes result `index` of the call: a tensor of that dtype, shape and strides (elements) on `device`; returns its
     // data pointer in *data. NULL: the call may only write to tensors it was given.

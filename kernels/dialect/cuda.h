@@ -227,5 +227,6 @@ WORD bf16 bf16_from_f32(f32 x) { return { ptx_bf16_of_f32(x) }; }
 WORD f16 f16_from_f32(f32 x) { return { ptx_f16_of_f32(x) }; }
 
 #include "arithmetic.h"
+#include "cuda_atomic.h"
 
 #endif

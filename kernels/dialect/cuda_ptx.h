@@ -53,6 +53,27 @@ WORD void ptx_prefetch_l2(u64 address, u32 bytes)
     asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" : : "l"(address), "r"(bytes) : "memory");
 }
 
+// Adds to memory that others may add to at a time: a pair of halves (of bf16 from compute capability 9.0 on); from 9.0 on, several
+// pairs or floats side by side.
+#define ADD_PAIRS(name, type)                                                                                                         \
+    WORD void name(u32 *p, u32 x) { asm volatile("red.global.add.noftz." type " [%0], %1;" : : "l"(p), "r"(x) : "memory"); }           \
+    WORD void name(u32 *p, u32 x, u32 y)                                                                                              \
+    {                                                                                                                                 \
+        asm volatile("red.global.add.noftz.v2." type " [%0], {%1, %2};" : : "l"(p), "r"(x), "r"(y) : "memory");                        \
+    }                                                                                                                                 \
+    WORD void name(u32 *p, u32 x, u32 y, u32 z, u32 w)                                                                                \
+    {                                                                                                                                 \
+        asm volatile("red.global.add.noftz.v4." type " [%0], {%1, %2, %3, %4};" : : "l"(p), "r"(x), "r"(y), "r"(z), "r"(w) : "memory"); \
+    }
+ADD_PAIRS(ptx_add_f16x2, "f16x2")
+ADD_PAIRS(ptx_add_bf16x2, "bf16x2")
+#undef ADD_PAIRS
+WORD void ptx_add_f32(f32 *p, f32 x, f32 y) { asm volatile("red.global.add.v2.f32 [%0], {%1, %2};" : : "l"(p), "f"(x), "f"(y) : "memory"); }
+WORD void ptx_add_f32(f32 *p, f32 x, f32 y, f32 z, f32 w)
+{
+    asm volatile("red.global.add.v4.f32 [%0], {%1, %2, %3, %4};" : : "l"(p), "f"(x), "f"(y), "f"(z), "f"(w) : "memory");
+}
+
 // ---- arithmetic; halves by their bits
 WORD f32 ptx_f32_of_f16(u16 bits) { f32 y; asm("cvt.f32.f16 %0, %1;" : "=f"(y) : "h"(bits)); return y; }
 WORD u16 ptx_f16_of_f32(f32 x) { u16 bits; asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(x)); return bits; }

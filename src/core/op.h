@@ -46,7 +46,8 @@ struct carat_family {
     bool (*row_has_lanes)(int index); // whether lanes_source serves a row; NULL: all of them
     bool (*row_for_devices)(int index); // whether a CPU has nothing for a row; NULL: none
     bool row_kernels;  // each row has kernels of its own, whose keys say its number
-    bool host_numbers; // takes 0-d tensors of the host beside tensors of a device, as numbers
+    // Whether an argument of a row may be a 0-d tensor of the host beside tensors of a device: a number. NULL: none.
+    bool (*takes_number)(int row, int argument);
 
     // Writes the constants of a key's kernel for a target. The kernel's entry is named by KERNEL_NAME, added by the caller.
     void (*describe)(const carat_key *key, const carat_target *target, carat_defines *defines);

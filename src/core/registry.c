@@ -96,7 +96,7 @@ int carat_op_runs_on(const carat_op *op, int32_t device_type)
 
 // ---- calls
 
-// The device of the call: that of its first tensor with dimensions, else of its first tensor.
+// The tensor that says the call's device: the first one with dimensions, else the first one.
 static const carat_tensor *leading_tensor(const carat_arg *args, int nargs, const carat_tensor *outs, int nouts)
 {
     const carat_tensor *first = NULL; // a number of the host beside tensors of a device is not the first
@@ -146,23 +146,24 @@ static carat_status validate(const carat_arg *args, int nargs, const carat_tenso
 }
 
 // A number of the host may stand beside tensors of a device; nothing else may lie elsewhere.
-static bool lies_on(const carat_frame *call, const carat_tensor *tensor)
+static bool lies_on(const carat_frame *call, const carat_tensor *tensor, int argument)
 {
     if (tensor->dl_dtype.bits == 0) return true; // absent from a list
     if (tensor->device.type == call->device.type && tensor->device.index == call->device.index) return true;
-    return tensor->device.type == CARAT_CPU && tensor->ndim == 0 && call->op->family->host_numbers;
+    const carat_family *family = call->op->family;
+    return tensor->device.type == CARAT_CPU && tensor->ndim == 0 && family->takes_number && family->takes_number(call->op->row_index, argument);
 }
 
 static bool on_one_device(const carat_frame *call)
 {
     for (int i = 0; i < call->nargs; ++i) {
         const carat_arg *arg = &call->args[i];
-        if (arg->kind == CARAT_ARG_TENSOR && !lies_on(call, &arg->tensor)) return false;
+        if (arg->kind == CARAT_ARG_TENSOR && !lies_on(call, &arg->tensor, i)) return false;
         for (int64_t t = 0; arg->kind == CARAT_ARG_TENSORS && t < arg->tensors.count; ++t)
-            if (!lies_on(call, &arg->tensors.items[t])) return false;
+            if (!lies_on(call, &arg->tensors.items[t], i)) return false;
     }
     for (int i = 0; i < call->nouts; ++i)
-        if (!lies_on(call, &call->outs[i])) return false;
+        if (!lies_on(call, &call->outs[i], call->nargs + i)) return false;
     return true;
 }
 
@@ -186,8 +187,8 @@ carat_status carat_call(const carat_context *context, const carat_op *op, const 
         return carat_fail(CARAT_INVALID_ARGUMENT, "%s: the first argument is no tensor", op->name);
     CARAT_TRY(validate(args, nargs, outs, nouts));
     carat_frame call = { .context = context, .op = op, .args = args, .nargs = nargs, .outs = outs, .nouts = nouts };
-    const carat_tensor *leading = leading_tensor(args, nargs, outs, nouts);
-    call.device = leading ? leading->device : (carat_device){ CARAT_CPU, 0 };
+    const carat_tensor *leading = context->device.type ? NULL : leading_tensor(args, nargs, outs, nouts);
+    call.device = context->device.type ? context->device : leading ? leading->device : (carat_device){ CARAT_CPU, 0 };
     call.backend = carat_backend_for(call.device.type);
     if (!call.backend) return carat_step_aside("no backend for the device");
     if (!on_one_device(&call)) return carat_step_aside("tensors on several devices");

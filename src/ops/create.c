@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // The create family: fills, factories, ranges, triangles, membership.
-#include "core/kernel_types.h"
-#include "create_args.h"
+#include "ops/create.h"
 #include "ops/move.h"
 
 #include <math.h>
 #include <string.h>
 
 enum { GROUP_ELEMENTS = 16384, THREAD_ELEMENTS = 65536 };
-typedef enum create_kind { CREATE_RANGE, CREATE_LINSPACE, CREATE_TRI, CREATE_ISIN } create_kind;
 
 static const carat_scalar zero = { .kind = CARAT_SCALAR_INT }, one = { .kind = CARAT_SCALAR_INT, .i = 1, .re = 1 };
 
-static carat_status launch(const carat_frame *call, create_kind kind, carat_dtype dtype, create_args *a, int64_t row_elements)
+static carat_status launch(const carat_frame *call, carat_create_kind kind, carat_dtype dtype, create_args *a, int64_t row_elements)
 {
+    if (carat_has_lanes(call)) return carat_create_launch_lanes(call, kind, dtype, a, false);
     carat_key key = { .family = CARAT_FAMILY_create };
     key.params[0] = (uint8_t)kind;
     key.dtypes[0] = (uint8_t)dtype;
@@ -29,7 +28,7 @@ static bool number_arg(const carat_frame *call, int i, carat_scalar *value)
     if (i >= call->nargs) return false;
     const carat_arg *arg = &call->args[i];
     if (arg->kind == CARAT_ARG_SCALAR) *value = arg->scalar;
-    else if (arg->kind == CARAT_ARG_TENSOR && arg->tensor.ndim == 0 && carat_dtype_in(carat_dtype_of(&arg->tensor), CARAT_ALL))
+    else if (arg->kind == CARAT_ARG_TENSOR && arg->tensor.ndim == 0 && arg->tensor.device.type == CARAT_CPU && carat_dtype_in(carat_dtype_of(&arg->tensor), CARAT_ALL))
         *value = carat_scalar_load(carat_dtype_of(&arg->tensor), carat_data(&arg->tensor));
     else return false;
     return true;
@@ -43,13 +42,27 @@ static carat_status filled(carat_frame *call, carat_dtype dtype, int ndim, const
     return carat_fill(call, &out.view, value);
 }
 
+// With a number that lies on a device.
+static carat_status filled_from(carat_frame *call, const carat_tensor *self, const int64_t *strides, const carat_tensor *number)
+{
+    carat_output out;
+    const carat_dtype dtype = carat_dtype_of(self);
+    if (number->ndim != 0) return carat_step_aside("arguments");
+    if (call->op->in_place && carat_overlap_of(self, number) != CARAT_DISJOINT) return carat_step_aside("output overlaps an input");
+    CARAT_TRY(carat_copy_check(dtype, carat_dtype_of(number)));
+    CARAT_TRY(carat_output_make(call, 0, dtype, self->ndim, self->shape, strides, &out));
+    return carat_copy(call, &out.view, number);
+}
+
 static carat_status run_fill(carat_frame *call)
 {
-    const carat_tensor *self = carat_tensor_arg(call, 0);
+    const carat_tensor *self = carat_tensor_arg(call, 0), *number = carat_tensor_arg(call, 1);
     carat_scalar value;
     int64_t strides[CARAT_MAX_DIMS];
-    if (!self || !number_arg(call, 1, &value)) return carat_step_aside("arguments");
+    if (!self) return carat_step_aside("arguments");
     if (!call->op->in_place) carat_like_strides(self, strides);
+    if (number && number->device.type != CARAT_CPU) return filled_from(call, self, strides, number);
+    if (!number_arg(call, 1, &value)) return carat_step_aside("arguments");
     return filled(call, carat_dtype_of(self), self->ndim, self->shape, strides, value);
 }
 
@@ -284,6 +297,7 @@ static carat_status run_isin(carat_frame *call)
     carat_output out;
     CARAT_TRY(carat_output_make(call, 0, CARAT_b8, self->ndim, self->shape, NULL, &out));
     a.out = carat_data(&out.view);
+    if (carat_has_lanes(call)) return carat_create_launch_lanes(call, CREATE_ISIN, dtype, &a, !values);
     return launch(call, CREATE_ISIN, dtype, &a, 1);
 }
 
@@ -316,10 +330,33 @@ static const carat_row rows[] = {
 #undef ROW
 };
 
+// Of one number the host asks whether any is: it would have to wait for a device.
+static bool row_has_lanes(int index)
+{
+    return rows[index].run != run_isin_number;
+}
+
+static bool takes_number(int row, int argument)
+{
+    return rows[row].run == run_fill && argument == 1;
+}
+
+uint32_t carat_create_dtypes(carat_create_kind kind)
+{
+    static const uint32_t dtypes[CREATE_KINDS] = {
+        CARAT_REALS, 1u << CARAT_f32 | 1u << CARAT_f64,
+        1u << CARAT_u8 | 1u << CARAT_i16 | 1u << CARAT_i32 | 1u << CARAT_i64 | 1u << CARAT_c128, CARAT_REALS,
+    };
+    return dtypes[kind];
+}
+
 static void describe(const carat_key *key, const carat_target *target, carat_defines *defines)
 {
-    static const char *const kinds[] = { "RANGE", "LINSPACE", "TRI", "ISIN" };
-    (void)target;
+    static const char *const kinds[CREATE_KINDS] = { "RANGE", "LINSPACE", "TRI", "ISIN" };
+    if (target->lanes > 1) {
+        carat_create_describe_lanes(key, defines);
+        return;
+    }
     carat_define(defines, "T", "%s", carat_dtype_name((carat_dtype)key->dtypes[0]));
     carat_define(defines, kinds[key->params[0]], "1");
     carat_define(defines, "WHOLE", "%d", carat_is_integral((carat_dtype)key->dtypes[0]));
@@ -327,21 +364,25 @@ static void describe(const carat_key *key, const carat_target *target, carat_def
 
 static void enumerate(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg)
 {
-    static const uint32_t dtypes[] = { CARAT_REALS, 1u << CARAT_f32 | 1u << CARAT_f64,
-                                       1u << CARAT_u8 | 1u << CARAT_i16 | 1u << CARAT_i32 | 1u << CARAT_i64 | 1u << CARAT_c128, CARAT_REALS };
-    (void)target;
-    for (int kind = CREATE_RANGE; kind <= CREATE_ISIN; ++kind)
+    if (target->lanes > 1) {
+        carat_create_enumerate_lanes(emit, arg);
+        return;
+    }
+    for (carat_create_kind kind = 0; kind < CREATE_KINDS; ++kind)
         for (carat_dtype dtype = 0; dtype < CARAT_DTYPE_COUNT; ++dtype) {
             carat_key key = { .family = CARAT_FAMILY_create };
             key.params[0] = (uint8_t)kind;
             key.dtypes[0] = (uint8_t)dtype;
-            if (carat_dtype_in(dtype, dtypes[kind])) emit(arg, &key);
+            if (carat_dtype_in(dtype, carat_create_dtypes(kind))) emit(arg, &key);
         }
 }
 
 const carat_family carat_family_create = {
     .name = "create",
     .source = "create.k.c",
+    .lanes_source = "create_lanes.k.c",
+    .row_has_lanes = row_has_lanes,
+    .takes_number = takes_number,
     .rows = rows,
     .row_size = sizeof *rows,
     .row_count = sizeof rows / sizeof *rows,

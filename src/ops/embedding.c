@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // embedding_dense_backward(grad_output, indices, num_weights, padding_idx, scale_grad_by_freq).
+#include "ops/embedding.h"
+
 #include "core/kernel_types.h"
-#include "core/tensor.h"
 #include "embedding_args.h"
 #include "ops/pointwise.h"
 
@@ -46,21 +47,26 @@ static bool link_tokens(const carat_tensor *indices, int64_t tokens, int64_t row
     return true;
 }
 
-// The gradient as [tokens, cols] with unit column stride: itself if its token dimensions merge, else a copy.
-static carat_status as_matrix(const carat_frame *call, const carat_tensor *grad, int64_t cols, const void **data, int64_t *stride, void **copy)
+bool carat_embedding_merges(const carat_tensor *grad, int64_t cols, int64_t *stride)
 {
-    *copy = NULL;
-    *data = carat_data(grad);
-    *stride = cols;
     bool merges = cols == 1 || grad->strides[grad->ndim - 1] == 1;
     int64_t expected = -1;
+    *stride = cols;
     for (int d = grad->ndim - 1; d-- > 0;) {
         if (grad->shape[d] == 1) continue;
         if (expected < 0) *stride = grad->strides[d];
         else merges = merges && grad->strides[d] == expected;
         expected = grad->strides[d] * grad->shape[d];
     }
-    if (merges) return CARAT_OK;
+    return merges;
+}
+
+// The gradient as a matrix: itself or a copy.
+static carat_status as_matrix(const carat_frame *call, const carat_tensor *grad, int64_t cols, const void **data, int64_t *stride, void **copy)
+{
+    *copy = NULL;
+    *data = carat_data(grad);
+    if (carat_embedding_merges(grad, cols, stride)) return CARAT_OK;
     *copy = carat_alloc((size_t)carat_numel(grad) * carat_dtype_size(carat_dtype_of(grad)));
     if (!*copy) return carat_fail(CARAT_OUT_OF_MEMORY, "no memory for a copy of the gradient");
     int64_t strides[CARAT_MAX_DIMS];
@@ -119,6 +125,7 @@ static carat_status run(carat_frame *call)
     CARAT_TRY(carat_output_check(call, 0, carat_dtype_of(grad), 2, (const int64_t[]){ rows, cols }));
     const carat_tensor *given = carat_output_given(call, 0);
     if (given && (!carat_is_contiguous(given) || carat_overlap_of(given, grad) != CARAT_DISJOINT)) return carat_step_aside("layout of out");
+    if (carat_has_lanes(call)) return carat_embedding_run_lanes(call, grad, indices, rows, padding);
 
     int32_t small[STACK_LINKS];
     int32_t *const links = rows + tokens <= STACK_LINKS ? small : carat_alloc(sizeof *links * (size_t)(rows + tokens));
@@ -137,13 +144,19 @@ static const carat_row rows_[] = {
 
 static void describe(const carat_key *key, const carat_target *target, carat_defines *defines)
 {
-    (void)target;
+    if (target->lanes > 1) {
+        carat_embedding_describe_lanes(key, defines);
+        return;
+    }
     carat_define(defines, "T", "%s", carat_dtype_name((carat_dtype)key->dtypes[0]));
 }
 
 static void enumerate(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg)
 {
-    (void)target;
+    if (target->lanes > 1) {
+        carat_embedding_enumerate_lanes(emit, arg);
+        return;
+    }
     for (carat_dtype dtype = 0; dtype < CARAT_DTYPE_COUNT; ++dtype) {
         carat_key key = { .family = CARAT_FAMILY_embedding };
         key.dtypes[0] = (uint8_t)dtype;
@@ -154,6 +167,7 @@ static void enumerate(const carat_target *target, void (*emit)(void *arg, const 
 const carat_family carat_family_embedding = {
     .name = "embedding",
     .source = "embedding.k.c",
+    .lanes_source = "embedding_lanes.k.c",
     .rows = rows_,
     .row_size = sizeof *rows_,
     .row_count = sizeof rows_ / sizeof *rows_,

@@ -136,12 +136,19 @@ static void enumerate(const carat_target *target, void (*emit)(void *arg, const 
     if (target->lanes > 1) carat_foreach_enumerate_lanes(emit, arg);
 }
 
+// What a whole list is taken with; tensors of the lists are looked at one by one.
+static bool takes_number(int row, int argument)
+{
+    (void)row;
+    return argument > 0;
+}
+
 const carat_family carat_family_foreach = {
     .name = "foreach",
     .source = "pointwise.k.c",
     .lanes_source = "foreach_lanes.k.c",
     .row_kernels = true,
-    .host_numbers = true,
+    .takes_number = takes_number,
     .rows = &rows[0].base,
     .row_size = sizeof *rows,
     .row_count = ROW_COUNT,

@@ -102,7 +102,7 @@ static carat_status check_self(const carat_tensor *self, carat_dtype dtype)
 {
     if (carat_dtype_of(self) != dtype) return carat_step_aside("lists of several dtypes");
     if (self->device.type == CARAT_CPU) return carat_step_aside("tensors on several devices");
-    return carat_is_contiguous(self) || carat_is_dense(self) ? CARAT_OK : carat_step_aside("layout");
+    return carat_is_dense(self) ? CARAT_OK : carat_step_aside("layout");
 }
 
 static carat_status check_tensor(const carat_tensor *self, const carat_tensor *tensor, carat_dtype dtype, bool in_place)

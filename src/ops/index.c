@@ -2,6 +2,8 @@
 // The index family, reading side: embedding, index_select, gather, take, x[i, j]. The writing side is in index_write.c.
 #include "ops/index_row.h"
 
+#include <string.h>
+
 static const carat_row rows[] = {
 #define ROW(id, overloads, dtypes, function) { #id, overloads, dtypes, carat_##function },
 #include "index.def"
@@ -54,6 +56,7 @@ static void start_read(carat_walk *walk, const carat_tensor *self, const carat_t
     walk->writes = false;
     walk->combine = CARAT_PUT;
     walk->from = carat_data(self);
+    walk->from_host = false;
     walk->ndim = ndim;
     walk->indices = 1;
     walk->index[0].data = carat_data(index);
@@ -114,6 +117,7 @@ carat_status carat_run_gather(carat_frame *call)
     const int dim = carat_wrap_dim(carat_int_arg(call, 1, 0), self_arg->ndim);
     if (dim < 0) return carat_step_aside("dim");
     CARAT_TRY(carat_index_apart(call, index_arg));
+    if (carat_has_lanes(call) && self_arg->strides[dim] != 1 && index_arg->strides[index_arg->ndim - 1] != 0) return carat_step_aside("elements of many rows");
     carat_walk walk;
     start_read(&walk, self_arg, index_arg, self_arg->ndim);
     for (int d = 0; d < self_arg->ndim; ++d) {
@@ -149,18 +153,32 @@ carat_status carat_run_take(carat_frame *call)
 
 // ---- x[i, :, j]
 
+// On a device ATen makes index tensors of different layouts contiguous first.
+static void settle_layouts(const carat_subscripts *subscripts, carat_walk *walk)
+{
+    bool same = true;
+    for (int k = 1; k < walk->indices; ++k) same = same && memcmp(walk->index[k].strides, walk->index[0].strides, sizeof *walk->index->strides * (size_t)walk->ndim) == 0;
+    if (same) return;
+    int64_t inside = 1;
+    for (int d = walk->ndim; d-- > 0;) {
+        if (subscripts->self_dim[d] >= 0) continue;
+        for (int k = 0; k < walk->indices; ++k) walk->index[k].strides[d] = inside;
+        inside *= walk->shape[d];
+    }
+}
+
 // The strides that TensorIterator gives to the result of self read through the walk's indices.
-static void result_strides(const carat_walk *walk, int64_t *strides)
+static void result_strides(const carat_frame *call, const carat_subscripts *subscripts, carat_walk walk, int64_t *strides)
 {
     carat_tensor views[1 + INDEX_TENSORS];
     const carat_tensor *inputs[1 + INDEX_TENSORS];
-    for (int j = 0; j <= walk->indices; ++j) {
-        views[j] = (carat_tensor){ .ndim = walk->ndim, .dl_dtype = carat_dtype_to_dl(j ? CARAT_i64 : walk->dtype),
-                                   .shape = (int64_t *)walk->shape,
-                                   .strides = (int64_t *)(j ? walk->index[j - 1].strides : walk->from_strides) };
+    if (carat_has_lanes(call)) settle_layouts(subscripts, &walk);
+    for (int j = 0; j <= walk.indices; ++j) {
+        views[j] = (carat_tensor){ .ndim = walk.ndim, .dl_dtype = carat_dtype_to_dl(j ? CARAT_i64 : walk.dtype), .shape = walk.shape,
+                                   .strides = j ? walk.index[j - 1].strides : walk.from_strides };
         inputs[j] = &views[j];
     }
-    carat_elementwise_strides(inputs, 1 + walk->indices, walk->ndim, walk->shape, strides);
+    carat_elementwise_strides(inputs, 1 + walk.indices, walk.ndim, walk.shape, strides);
 }
 
 carat_status carat_run_index(carat_frame *call)
@@ -175,15 +193,23 @@ carat_status carat_run_index(carat_frame *call)
     walk.writes = false;
     walk.combine = CARAT_PUT;
     walk.from = carat_data(self);
+    walk.from_host = false;
     int64_t strides[CARAT_MAX_DIMS];
     for (int d = 0; d < walk.ndim; ++d) walk.to_strides[d] = 0;
-    result_strides(&walk, strides);
+    result_strides(call, &subscripts, walk, strides);
     return finish_read(call, &walk, self, strides);
+}
+
+static bool takes_number(int row, int argument)
+{
+    return (rows[row].run == carat_run_index_put && argument == 2) || (rows[row].run == carat_run_index_fill && argument == 3);
 }
 
 const carat_family carat_family_index = {
     .name = "index",
     .source = "index.k.c",
+    .lanes_source = "index_lanes.k.c",
+    .takes_number = takes_number,
     .rows = rows,
     .row_size = sizeof *rows,
     .row_count = sizeof rows / sizeof *rows,

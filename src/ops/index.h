@@ -26,6 +26,7 @@ typedef struct carat_walk {
     carat_scalar alpha;      // for CARAT_ADD
     void *to;
     const void *from;
+    bool from_host;          // `from` is one element in memory of the host
     int ndim, indices;
     int64_t shape[CARAT_MAX_DIMS], to_strides[CARAT_MAX_DIMS], from_strides[CARAT_MAX_DIMS];
     carat_walk_index index[INDEX_TENSORS];

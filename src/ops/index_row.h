@@ -9,6 +9,11 @@
 #include "index.def"
 #undef ROW
 
+// The walk in groups of many lanes (index_lanes.c). `a`: its space, merged and ordered.
+carat_status carat_walk_run_lanes(const carat_frame *call, const carat_walk *walk, index_args *a);
+void carat_walk_describe_lanes(const carat_key *key, carat_defines *defines);
+void carat_walk_enumerate_lanes(void (*emit)(void *arg, const carat_key *key), void *arg);
+
 // A 0-d tensor as one of a single element; `one` must outlive the view.
 carat_tensor carat_index_at_least_1d(const carat_tensor *tensor, int64_t one[2]);
 bool carat_index_dtype_ok(const carat_tensor *index); // i64 or i32

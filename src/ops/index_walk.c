@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The plan of an indexed move: drop and merge dimensions, decide which of them a group must walk alone, fill the kernel's
 // arguments (see kernels/index.k.c), and the kernels that there are.
-#include "ops/index.h"
+#include "ops/index_row.h"
 
 #include "jit/jit.h"
 #include <string.h>
@@ -31,7 +31,7 @@ void carat_walk_describe(const carat_key *key, const carat_target *target, carat
     static const char *const combines[CARAT_COMBINE_COUNT] = {
         "f", "t + alpha * f", "t * f", "k_minimum(t, f)", "k_maximum(t, f)",
     };
-    (void)target;
+    if (target->lanes > 1) carat_walk_describe_lanes(key, defines);
     carat_define(defines, "T", "%s", carat_dtype_name((carat_dtype)key->dtypes[0]));
     carat_define(defines, "I", "%s", key->params[2] ? "i32" : "i64");
     carat_define(defines, "WRITES", "%d", key->params[0]);
@@ -42,7 +42,10 @@ void carat_walk_describe(const carat_key *key, const carat_target *target, carat
 void carat_walk_enumerate(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg)
 {
     static const carat_dtype sizes[] = { CARAT_u8, CARAT_i16, CARAT_i32, CARAT_i64, CARAT_c128 };
-    (void)target;
+    if (target->lanes > 1) {
+        carat_walk_enumerate_lanes(emit, arg);
+        return;
+    }
     for (int s = 0; s < 5; ++s)
         for (int form = 0; form < 4; ++form) {
             const carat_key key = make_key(form & 1, CARAT_PUT, sizes[s], form >> 1);
@@ -210,9 +213,10 @@ carat_status carat_walk_check(const carat_frame *call, const carat_walk *walk)
     index_args a;
     carat_kernel kernel;
     if (walk->indices > INDEX_TENSORS) return carat_step_aside("number of index tensors");
-    if (!fill_space(walk, &a)) return carat_step_aside("rank");
+    if (walk->ndim > INDEX_RANK && !fill_space(walk, &a)) return carat_step_aside("rank");
     for (int k = 0; k < walk->indices; ++k)
         if (walk->index[k].size == 0) return carat_step_aside("index into nothing");
+    if (carat_has_lanes(call)) return CARAT_OK; // the kernel depends on the result's layout
     const carat_key key = key_of(walk);
     return carat_kernel_get(call->backend, call->device, &key, &kernel);
 }
@@ -229,6 +233,7 @@ carat_status carat_walk_run(const carat_frame *call, const carat_walk *walk)
         a.to_stride[0] = a.from_stride[0] = 0;
         for (int k = 0; k < a.indices; ++k) a.index[k].stride[0] = 0;
     }
+    if (carat_has_lanes(call)) return carat_walk_run_lanes(call, walk, &a);
     const bool cut_rows = choose_rows(walk, &a);
     const int64_t groups = choose_groups(walk, &a, cut_rows);
     a.to = walk->to;

@@ -26,6 +26,15 @@ static int64_t numel_of(const carat_walk *walk)
     return numel;
 }
 
+// Lanes write in any order, and add up halves in pairs.
+static carat_status check_lanes(const carat_frame *call, const writing *w, const carat_tensor *given)
+{
+    if (call->context->deterministic) return carat_step_aside("writes in a settled order");
+    if (w->walk.combine != CARAT_ADD || !carat_dtype_in(w->walk.dtype, CARAT_HALVES)) return CARAT_OK;
+    const bool pairs = carat_numel(w->self) % 2 == 0 && (!given || (carat_is_contiguous(given) && (uintptr_t)carat_data(given) % 4 == 0));
+    return pairs ? CARAT_OK : carat_step_aside("halves that make no pairs");
+}
+
 static carat_status check_writing(const carat_frame *call, const writing *w)
 {
     const carat_tensor *given = carat_output_given(call, 0);
@@ -34,6 +43,7 @@ static carat_status check_writing(const carat_frame *call, const writing *w)
     for (int k = 0; k < w->walk.indices; ++k) CARAT_TRY(carat_index_apart(call, w->index[k]));
     if (given && carat_data(given) != carat_data(w->self)) CARAT_TRY(carat_index_apart(call, w->self));
     CARAT_TRY(carat_walk_check(call, &w->walk));
+    if (carat_has_lanes(call)) return check_lanes(call, w, given);
     for (int d = 0; d < w->walk.ndim; ++d)
         if (w->walk.shape[d] == 0) return CARAT_OK;
     // A result of our own may be half written when an index turns out bad: it is dropped.
@@ -64,6 +74,7 @@ static void start_writing(writing *w, const carat_tensor *self, carat_combine co
     w->keeps_layout = false;
     w->walk.dtype = carat_dtype_of(self);
     w->walk.index_dtype = CARAT_i64;
+    w->walk.from_host = false;
     w->walk.writes = true;
     w->walk.combine = combine;
     w->walk.alpha = (carat_scalar){ .kind = CARAT_SCALAR_INT, .i = 1, .re = 1 };
@@ -80,6 +91,7 @@ static carat_status take_source(const carat_frame *call, int argument, writing *
         if (carat_dtype_of(&arg->tensor) != w->walk.dtype) return carat_step_aside("dtypes differ");
         w->from = &arg->tensor;
         w->walk.from = carat_data(&arg->tensor);
+        w->walk.from_host = arg->tensor.device.type != call->device.type;
         return CARAT_OK;
     }
     if (arg->kind != CARAT_ARG_SCALAR) return carat_step_aside("arguments");
@@ -88,6 +100,7 @@ static carat_status take_source(const carat_frame *call, int argument, writing *
     if (number.kind == CARAT_SCALAR_FLOAT && carat_is_integral(w->walk.dtype)) return carat_step_aside("scalar's kind");
     carat_scalar_store(number, w->walk.dtype, w->element);
     w->walk.from = w->element;
+    w->walk.from_host = true;
     return CARAT_OK;
 }
 
@@ -120,8 +133,8 @@ carat_status carat_run_scatter(carat_frame *call)
     carat_combine combine;
     CARAT_TRY(scatter_combine(call, &combine));
     if (combine != CARAT_PUT && !carat_dtype_in(carat_dtype_of(self), CARAT_REALS)) return carat_step_aside("dtype");
-    // ATen adds up in f32 and rounds once; the walk would round at every step.
-    if ((combine == CARAT_ADD || combine == CARAT_MUL) && carat_dtype_in(carat_dtype_of(self), CARAT_HALVES)) return carat_step_aside("sums of half types");
+    // ATen adds up in f32 and rounds once, but on a device; the walk rounds at every step.
+    if ((combine == CARAT_ADD || combine == CARAT_MUL) && !carat_has_lanes(call) && carat_dtype_in(carat_dtype_of(self), CARAT_HALVES)) return carat_step_aside("sums of half types");
     writing w;
     start_writing(&w, self, combine);
     CARAT_TRY(take_source(call, 3, &w));
@@ -174,6 +187,15 @@ static carat_status take_dimension(const carat_frame *call, int *dim)
     return *dim < 0 ? carat_step_aside("dim") : CARAT_OK;
 }
 
+// Whether a dtype has the number: on a device ATen rounds it to the halves' dtype first.
+static bool holds(carat_dtype dtype, carat_scalar number)
+{
+    int64_t element[2];
+    if (!carat_dtype_in(dtype, CARAT_HALVES)) return true;
+    carat_scalar_store(number, dtype, element);
+    return carat_scalar_load(dtype, element).re == (number.kind == CARAT_SCALAR_FLOAT ? number.re : (double)number.i);
+}
+
 static carat_status run_with_source(carat_frame *call, carat_combine combine)
 {
     const carat_tensor *self = carat_tensor_arg(call, 0), *index = carat_tensor_arg(call, 2), *source = carat_tensor_arg(call, 3);
@@ -189,6 +211,7 @@ static carat_status run_with_source(carat_frame *call, carat_combine combine)
     if (combine == CARAT_ADD && call->nargs > 4 && call->args[4].kind == CARAT_ARG_SCALAR) w.walk.alpha = call->args[4].scalar;
     if (w.walk.alpha.kind == CARAT_SCALAR_COMPLEX || (w.walk.alpha.kind == CARAT_SCALAR_FLOAT && carat_is_integral(w.walk.dtype)))
         return carat_step_aside("scalar's kind");
+    if (carat_has_lanes(call) && !holds(w.walk.dtype, w.walk.alpha)) return carat_step_aside("alpha that halves don't hold");
     along_dimension(&w, index, dim, false);
     return run_writing(call, &w);
 }
@@ -227,6 +250,8 @@ carat_status carat_run_index_put(carat_frame *call)
     if (!self || !values) return carat_step_aside("arguments");
     const bool accumulate = carat_int_arg(call, 3, 0);
     if (accumulate && !carat_dtype_in(carat_dtype_of(self), CARAT_REALS)) return carat_step_aside("dtype");
+    // ATen sorts, so that sums are the same every time.
+    if (accumulate && carat_has_lanes(call) && !carat_is_integral(carat_dtype_of(self))) return carat_step_aside("sums in a settled order");
     writing w;
     start_writing(&w, self, accumulate ? CARAT_ADD : CARAT_PUT);
     w.keeps_layout = true;

@@ -157,7 +157,10 @@ static const carat_row rows[] = {
 
 static void describe(const carat_key *key, const carat_target *target, carat_defines *defines)
 {
-    (void)target;
+    if (target->lanes > 1) {
+        carat_move_describe_lanes(key, defines);
+        return;
+    }
     carat_define(defines, "T", "%s", carat_dtype_name((carat_dtype)key->dtypes[0]));
     carat_define(defines, "BYTES", "%d", (int)carat_dtype_size((carat_dtype)key->dtypes[0]));
     carat_define(defines, "STRIDED", "%d", key->params[0]);
@@ -166,7 +169,10 @@ static void describe(const carat_key *key, const carat_target *target, carat_def
 static void enumerate(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg)
 {
     static const carat_dtype words[] = { CARAT_u8, CARAT_i16, CARAT_i32, CARAT_i64 };
-    (void)target;
+    if (target->lanes > 1) {
+        carat_move_enumerate_lanes(emit, arg);
+        return;
+    }
     for (int w = 0; w < 8; ++w) {
         carat_key key = { .family = CARAT_FAMILY_move };
         key.dtypes[0] = (uint8_t)words[w % 4];
@@ -178,6 +184,7 @@ static void enumerate(const carat_target *target, void (*emit)(void *arg, const 
 const carat_family carat_family_move = {
     .name = "move",
     .source = "move.k.c",
+    .lanes_source = "move_lanes.k.c",
     .rows = rows,
     .row_size = sizeof *rows,
     .row_count = sizeof rows / sizeof *rows,

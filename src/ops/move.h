@@ -24,9 +24,14 @@ carat_status carat_join(const carat_frame *call, const carat_tensor *out, int di
                         carat_scalar fill);
 
 // Steps aside where rows of a result are many and its stretches so short that walking them costs more than moving them.
-carat_status carat_join_check(carat_dtype dtype, int ndim, const int64_t *shape, int dim, int64_t count);
+carat_status carat_join_check(const carat_frame *call, carat_dtype dtype, int ndim, const int64_t *shape, int dim, int64_t count);
 
-// to[...] = from[...], from broadcast to `to`: words where the dtypes agree, else carat_copy. They must not overlap.
+// A launch of joined rows in groups of many lanes: the plan of kernels/move.k.c with words of any size (move_lanes.c).
+carat_status carat_move_launch_lanes(const carat_frame *call, const move_args *a, carat_dtype word);
+void carat_move_describe_lanes(const carat_key *key, carat_defines *defines);
+void carat_move_enumerate_lanes(void (*emit)(void *arg, const carat_key *key), void *arg);
+
+// to[...] = from[...], from broadcast to `to`: words where the dtypes agree, else (and in groups of many lanes) carat_copy. They must not overlap.
 carat_status carat_move(const carat_frame *call, const carat_tensor *to, const carat_tensor *from);
 carat_status carat_fill(const carat_frame *call, const carat_tensor *out, carat_scalar value);
 // A number as ATen's fill_ takes it for a dtype: false where that raises or this library doesn't know.

@@ -10,6 +10,8 @@ enum {
     THREAD_WORDS = 32768,
     LONG_ROW_BYTES = 16384, // from here on a part of a row is worth a launch of its own
     STACK_STRETCHES = 32,
+    FEW_LAUNCHES = 3,          // on a device: ATen joins strided stretches with one
+    LAUNCH_ELEMENTS = 1 << 18, // fewer aren't worth a second
 };
 
 // ---- one launch
@@ -68,27 +70,28 @@ static bool fill_outer(move_args *a, const carat_tensor *out, int dim, const car
     return true;
 }
 
-static size_t widest_word(const move_args *a, size_t size)
+// The longest word, of up to `most` bytes, of which all addresses are multiples.
+static int64_t widest_word(const move_args *a, size_t size, size_t most)
 {
-    uintptr_t bits = (uintptr_t)a->out | (uintptr_t)a->row_width * size;
+    uintptr_t bits = (uintptr_t)a->out | (uintptr_t)a->row_width * size | most;
     for (int p = 0; p < a->parts; ++p) {
         bits |= (uintptr_t)a->part[p].data | (uintptr_t)a->part[p].at * size | (uintptr_t)a->part[p].width * size;
         for (int d = 0; d < a->rank; ++d) bits |= (uintptr_t)a->part[p].stride[d] * size;
     }
-    return bits % 8 == 0 ? 8 : size < 8 ? size : 8;
+    return (int64_t)(bits & -bits);
 }
 
 // From elements of `size` bytes to words.
-static carat_dtype to_words(move_args *a, size_t size)
+static carat_dtype to_words(move_args *a, size_t size, size_t most)
 {
-    const int64_t word = (int64_t)widest_word(a, size), element = (int64_t)size;
+    const int64_t word = widest_word(a, size, most), element = (int64_t)size;
     a->row_width = a->row_width * element / word;
     for (int p = 0; p < a->parts; ++p) {
         a->part[p].at = a->part[p].at * element / word;
         a->part[p].width = a->part[p].width * element / word;
         for (int d = 0; d < a->rank; ++d) a->part[p].stride[d] = a->part[p].stride[d] * element / word;
     }
-    return word == 8 ? CARAT_i64 : word == 4 ? CARAT_i32 : word == 2 ? CARAT_i16 : CARAT_u8;
+    return word == 16 ? CARAT_c128 : word == 8 ? CARAT_i64 : word == 4 ? CARAT_i32 : word == 2 ? CARAT_i16 : CARAT_u8;
 }
 
 // The fill's element, repeated to eight bytes. A complex128 is two words, so only 0 will do.
@@ -126,8 +129,9 @@ static carat_status launch(const carat_frame *call, const carat_tensor *out, int
     for (int d = 0; d < dim; ++d) a.rows *= out->shape[d];
     if (!fill_outer(&a, out, dim, stretches)) return carat_step_aside("rank");
     const size_t size = carat_dtype_size(carat_dtype_of(out));
+    if (carat_has_lanes(call)) return carat_move_launch_lanes(call, &a, to_words(&a, size, 16));
     carat_key key = { .family = CARAT_FAMILY_move };
-    key.dtypes[0] = (uint8_t)to_words(&a, size);
+    key.dtypes[0] = (uint8_t)to_words(&a, size, 8);
     const int64_t row_words = width * (int64_t)size / (int64_t)carat_dtype_size((carat_dtype)key.dtypes[0]) + 4 * count;
     a.group_rows = GROUP_WORDS / row_words > 1 ? GROUP_WORDS / row_words : 1;
     const int64_t groups = (a.rows + a.group_rows - 1) / a.group_rows, work = a.group_rows * row_words;
@@ -150,22 +154,24 @@ static carat_status copy_stretch(const carat_frame *call, const carat_tensor *ou
     return stretch->view ? carat_move(call, &part, stretch->view) : carat_fill(call, &part, fill);
 }
 
-static bool by_rows(const carat_tensor *out, int dim, const carat_stretch *stretches, int64_t count, int64_t inner)
+static bool by_rows(const carat_frame *call, const carat_tensor *out, int dim, const carat_stretch *stretches, int64_t count, int64_t inner)
 {
     const int64_t size = (int64_t)carat_dtype_size(carat_dtype_of(out));
+    const int64_t longest = carat_has_lanes(call) ? INT64_MAX : LONG_ROW_BYTES;
     if (!carat_is_contiguous(out)) return false;
     for (int64_t i = 0; i < count; ++i) {
         const carat_tensor *view = stretches[i].view;
-        if (stretches[i].length * inner * size > LONG_ROW_BYTES) return false;
+        if (stretches[i].length * inner * size > longest) return false;
         if (view && (carat_dtype_of(view) != carat_dtype_of(out) || !row_is_consecutive(view, dim))) return false;
     }
     return true;
 }
 
-carat_status carat_join_check(carat_dtype dtype, int ndim, const int64_t *shape, int dim, int64_t count)
+carat_status carat_join_check(const carat_frame *call, carat_dtype dtype, int ndim, const int64_t *shape, int dim, int64_t count)
 {
     enum { MANY_ROWS = 512, SHORT_BYTES = 48 };
     int64_t rows = 1, bytes = (int64_t)carat_dtype_size(dtype);
+    if (carat_has_lanes(call)) return CARAT_OK;
     for (int d = 0; d < dim; ++d) rows *= shape[d];
     for (int d = dim; d < ndim; ++d) bytes *= shape[d];
     return rows >= MANY_ROWS && bytes < SHORT_BYTES * count ? carat_step_aside("many rows of short stretches") : CARAT_OK;
@@ -178,7 +184,7 @@ carat_status carat_join(const carat_frame *call, const carat_tensor *out, int di
     u64 word;
     if (carat_numel(out) == 0) return CARAT_OK;
     for (int d = dim + 1; d < out->ndim; ++d) inner *= out->shape[d];
-    if (!by_rows(out, dim, stretches, count, inner) || !fill_word(fill, carat_dtype_of(out), &word)) {
+    if (!by_rows(call, out, dim, stretches, count, inner) || !fill_word(fill, carat_dtype_of(out), &word)) {
         for (int64_t i = 0; i < count; ++i) {
             if (stretches[i].length) CARAT_TRY(copy_stretch(call, out, dim, &stretches[i], start, fill));
             start += stretches[i].length;
@@ -210,19 +216,28 @@ static carat_status common_dtype(const carat_frame *call, const carat_tensor *te
     return CARAT_OK;
 }
 
+static bool is_small(int ndim, const int64_t *shape)
+{
+    int64_t numel = 1;
+    for (int d = 0; d < ndim; ++d) numel *= shape[d];
+    return numel < LAUNCH_ELEMENTS;
+}
+
 // Joins views of equal shape but for `dim`. The result has `shape`.
 static carat_status join_views(carat_frame *call, const carat_tensor *views, int64_t count, int dim, carat_dtype dtype, const int64_t *shape)
 {
     const int ndim = views[0].ndim;
-    bool all_last = count > 0;
     const carat_tensor *given = carat_output_given(call, 0);
+    bool all_last = count > 0, one_launch = !given || carat_is_contiguous(given);
     for (int64_t i = 0; i < count; ++i) {
         all_last = all_last && carat_is_channels_last(&views[i]);
+        one_launch = one_launch && carat_dtype_of(&views[i]) == dtype && row_is_consecutive(&views[i], dim);
         CARAT_TRY(carat_copy_check(dtype, carat_dtype_of(&views[i])));
         if (given && carat_overlap_of(given, &views[i]) != CARAT_DISJOINT) return carat_step_aside("output overlaps an input");
     }
     if (all_last && !given) return carat_step_aside("channels last");
-    CARAT_TRY(carat_join_check(dtype, ndim, shape, dim, count));
+    if (carat_has_lanes(call) && !one_launch && (count > FEW_LAUNCHES || is_small(ndim, shape))) return carat_step_aside("several strided stretches");
+    CARAT_TRY(carat_join_check(call, dtype, ndim, shape, dim, count));
     carat_output out;
     carat_stretch small[STACK_STRETCHES];
     carat_stretch *const stretches = count <= STACK_STRETCHES ? small : carat_alloc(sizeof *stretches * (size_t)count);

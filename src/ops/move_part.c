@@ -7,7 +7,8 @@
 
 carat_status carat_fill(const carat_frame *call, const carat_tensor *out, carat_scalar value)
 {
-    const carat_pointwise launch = { .row = CARAT_POINTWISE_fill, .compute = carat_compute_dtype(carat_dtype_of(out)), .out = out,
+    const carat_dtype dtype = carat_dtype_of(out);
+    const carat_pointwise launch = { .row = CARAT_POINTWISE_fill, .compute = carat_compute_dtype(dtype), .common = dtype, .out = out,
                                      .scalar = { value } };
     return carat_pointwise_launch(call, &launch);
 }
@@ -81,7 +82,7 @@ static carat_status between_fill(carat_frame *call, const carat_tensor *from, in
     const int first = start == 0, last = stretches[2].length == 0 ? 1 : 2;
     carat_output out;
     CARAT_TRY(carat_copy_check(carat_dtype_of(from), carat_dtype_of(from)));
-    CARAT_TRY(carat_join_check(carat_dtype_of(from), ndim, shape, dim, last - first + 1));
+    CARAT_TRY(carat_join_check(call, carat_dtype_of(from), ndim, shape, dim, last - first + 1));
     CARAT_TRY(carat_output_make(call, 0, carat_dtype_of(from), ndim, shape, NULL, &out));
     return carat_join(call, &out.view, dim, stretches + first, last - first + 1, fill);
 }

@@ -81,7 +81,7 @@ carat_status carat_move(const carat_frame *call, const carat_tensor *to, const c
     const carat_dtype dtype = carat_dtype_of(to);
     const size_t size = carat_dtype_size(dtype);
     if (carat_numel(to) == 0) return CARAT_OK;
-    if (carat_dtype_of(from) != dtype) return carat_copy(call, to, from);
+    if (carat_dtype_of(from) != dtype || carat_has_lanes(call)) return carat_copy(call, to, from);
     strided_args a = { .to = carat_data(to), .from = carat_data(from) };
     if (!shape_space(&a, to, from)) return carat_copy(call, to, from);
     const bool rows = a.to_stride[0] == 1 && a.from_stride[0] == 1;

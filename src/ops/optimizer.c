@@ -265,11 +265,18 @@ static void enumerate(const carat_target *target, void (*emit)(void *arg, const 
         }
 }
 
+// The learning rate; whatever else must lie on the device is looked at.
+static bool takes_number(int row, int argument)
+{
+    (void)row;
+    return argument > 0;
+}
+
 const carat_family carat_family_optimizer = {
     .name = "optimizer",
     .source = "optimizer.k.c",
     .lanes_source = "optimizer_lanes.k.c",
-    .host_numbers = true,
+    .takes_number = takes_number,
     .rows = &rows[0].base,
     .row_size = sizeof *rows,
     .row_count = ROW_COUNT,

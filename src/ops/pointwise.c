@@ -273,12 +273,18 @@ carat_status carat_copy(const carat_frame *call, const carat_tensor *to, const c
     return carat_pointwise_launch(call, &launch);
 }
 
+static bool takes_number(int row, int argument)
+{
+    (void)row, (void)argument;
+    return true;
+}
+
 const carat_family carat_family_pointwise = {
     .name = "pointwise",
     .source = "pointwise.k.c",
     .lanes_source = "pointwise_lanes.k.c",
     .row_kernels = true,
-    .host_numbers = true,
+    .takes_number = takes_number,
     .rows = &rows[0].base,
     .row_size = sizeof *rows,
     .row_count = CARAT_POINTWISE_COUNT,

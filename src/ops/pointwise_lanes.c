@@ -55,12 +55,12 @@ static int64_t vector_elements(const carat_key *key, const carat_pointwise_row *
 }
 
 // Vectors that a lane holds of each input. Measured on an H200: one of 16 bytes keeps memory busy where a lane's work is short;
-// a single input of halves is worth two, and elements one by one as many as registers allow.
+// a single input of halves and none at all are worth two, and elements one by one as many as registers allow.
 static int64_t vectors_held(const carat_key *key, const carat_pointwise_row *row)
 {
     const bool wide = carat_dtype_size((carat_dtype)key->dtypes[KEY_COMPUTE]) >= 8;
     if (key->params[KEY_PART] == STRIDED_SPANS) return wide || row->inputs > 2 ? 4 : 8;
-    return row->inputs == 1 && vector_elements(key, row) > 4 ? 2 : 1;
+    return row->inputs == 0 || (row->inputs == 1 && vector_elements(key, row) > 4) ? 2 : 1;
 }
 
 static int64_t tile_side(const carat_key *key, const carat_pointwise_row *row)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The sort family: sort along a dimension, and the first k in order.
+#include "ops/sort.h"
+
 #include "jit/jit.h"
 #include "core/kernel_types.h"
-#include "core/tensor.h"
 #include "sort_args.h"
 
 #include <string.h>
@@ -135,6 +136,7 @@ static carat_status run_topk(carat_frame *call)
     const ordering o = { .self = self, .dim = carat_wrap_dim(carat_int_arg(call, 2, -1), self->ndim), .kept = carat_int_arg(call, 1, -1),
                          .descending = carat_int_arg(call, 3, 1) };
     if (o.dim < 0 || o.kept < 1 || o.kept > self->shape[o.dim]) return carat_step_aside("k");
+    if (carat_has_lanes(call)) return carat_topk_run_lanes(call, self, o.dim, o.kept, o.descending);
     if (o.kept > FEW && self->shape[o.dim] <= SHORT_ROW && self->shape[o.dim] > SHORT_ROW / 4) return carat_step_aside("short rows");
     return run_ordering(call, &o, NULL);
 }
@@ -158,10 +160,18 @@ static const carat_row rows[] = {
 #undef ROW
 };
 
+static bool row_has_lanes(int index)
+{
+    return rows[index].run == run_topk;
+}
+
 static void describe(const carat_key *key, const carat_target *target, carat_defines *defines)
 {
     const carat_dtype dtype = (carat_dtype)key->dtypes[0];
-    (void)target;
+    if (target->lanes > 1) {
+        carat_topk_describe_lanes(key, defines);
+        return;
+    }
     carat_define(defines, "T", "%s", carat_dtype_name(dtype));
     carat_define(defines, "BITS", "%d", key_bits(dtype));
     carat_define(defines, "FLOATING", "%d", carat_is_float(dtype));
@@ -171,7 +181,10 @@ static void describe(const carat_key *key, const carat_target *target, carat_def
 
 static void enumerate(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg)
 {
-    (void)target;
+    if (target->lanes > 1) {
+        carat_topk_enumerate_lanes(emit, arg);
+        return;
+    }
     for (carat_dtype dtype = 0; dtype < CARAT_DTYPE_COUNT; ++dtype) {
         carat_key key = { .family = CARAT_FAMILY_sort };
         key.dtypes[0] = (uint8_t)dtype;
@@ -182,6 +195,8 @@ static void enumerate(const carat_target *target, void (*emit)(void *arg, const 
 const carat_family carat_family_sort = {
     .name = "sort",
     .source = "sort.k.c",
+    .lanes_source = "sort_lanes.k.c",
+    .row_has_lanes = row_has_lanes,
     .rows = rows,
     .row_size = sizeof *rows,
     .row_count = sizeof rows / sizeof *rows,

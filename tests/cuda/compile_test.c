@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every CUDA kernel that families enumerate compiles through NVRTC to a cubin; no device is needed.
+// Every CUDA kernel that families enumerate compiles through NVRTC to a cubin, and the hot ones keep all in registers; no device is
+// needed.
 // compile_test TARGET STEP [NAME]: every STEP-th specialisation, of family NAME only if given. Exit status 77: no NVRTC here.
+#include "cubin.h"
+
 #include "backends/cuda/cuda.h"
+#include "core/dtype.h"
 #include "jit/jit.h"
 
 #include <stdio.h>
@@ -10,12 +14,13 @@
 #include <time.h>
 
 enum { SKIPPED = 77, LOG = 4096 };
+enum { SET_ASIDE = 16 }; // bytes of a lane in local memory that cost nothing: a few values, once
 
 typedef struct state {
     const carat_target *target;
     const carat_family *family;
     char path[64];
-    int step, seen, compiled, failed;
+    int step, seen, compiled, failed, spilled;
 } state;
 
 static double seconds(void)
@@ -23,6 +28,43 @@ static double seconds(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+static void print_key(const state *s, const carat_key *key)
+{
+    printf("%s %s, dtypes", s->family->name, carat_family_row(s->family, key->row)->id);
+    for (size_t i = 0; i < sizeof key->dtypes; ++i) printf(" %s", carat_dtype_name((carat_dtype)key->dtypes[i]));
+    printf(", params");
+    for (size_t i = 0; i < sizeof key->params; ++i) printf(" %d", key->params[i]);
+}
+
+// Kernels of the dtypes that models are made of, where elements are read in vectors. Not those whose maths need a table for large
+// angles.
+static bool is_hot(const state *s, const carat_key *key)
+{
+    static const char *const angles[] = { "k_sin(", "k_cos(", "k_tan(", "k_lgamma(", "k_digamma(" };
+    carat_defines defines = { .length = 0 };
+    s->family->describe(key, s->target, &defines);
+    for (size_t i = 0; i < sizeof angles / sizeof *angles; ++i)
+        if (strstr(defines.text, angles[i])) return false;
+    const char *const vec = strstr(defines.text, "-DVEC="); // there is a NUL after the constants
+    return carat_dtype_in((carat_dtype)key->dtypes[0], CARAT_BIT(f32) | CARAT_HALVES) && vec && atoi(vec + 6) > 1;
+}
+
+// What a lane of a hot kernel holds must be in registers.
+static void check_resources(state *s, const carat_key *key)
+{
+    if (!is_hot(s, key)) return;
+    cubin_resources resources;
+    if (!cubin_read(s->path, &resources)) {
+        printf("a cubin that can't be read: ");
+    } else {
+        if (resources.local_bytes <= SET_ASIDE) return;
+        printf("%u bytes of local memory, %u registers: ", resources.local_bytes, resources.registers);
+    }
+    print_key(s, key);
+    putchar('\n');
+    ++s->spilled;
 }
 
 static void compile_key(void *arg, const carat_key *key)
@@ -37,13 +79,14 @@ static void compile_key(void *arg, const carat_key *key)
     const double start = seconds();
     const carat_status status = source ? carat_cuda_compile(s->target, source, s->path, log, sizeof log) : CARAT_OUT_OF_MEMORY;
     const double took = seconds() - start;
-    const carat_row *row = carat_family_row(s->family, key->row);
     const char *name = getenv("CARAT_VERBOSE");
-    if (status != CARAT_OK || (name && *name) || took > 2)
-        printf("%s %s out %s common %s params %d %d %d %d %d: %.0f ms\n", s->family->name, row->id, carat_dtype_name((carat_dtype)key->dtypes[0]),
-               carat_dtype_name((carat_dtype)key->dtypes[1]), key->params[0], key->params[1], key->params[2], key->params[3], key->params[4], took * 1e3);
+    if (status != CARAT_OK || (name && *name) || took > 2) {
+        print_key(s, key);
+        printf(": %.0f ms\n", took * 1e3);
+    }
     if (status == CARAT_OK) {
         ++s->compiled;
+        check_resources(s, key);
     } else {
         if (++s->failed <= 5) printf("%s\n", log);
         if (s->failed == 1 && name) puts(source);
@@ -71,7 +114,7 @@ int main(int argc, char **argv)
         s.family->enumerate(s.target, compile_key, &s);
     }
     remove(s.path);
-    printf("%s, %s: %d of %d specialisations compiled, %d failed, %.1f s\n", s.target->name, carat_cuda_compiler(NULL), s.compiled, s.seen,
-           s.failed, seconds() - start);
-    return s.failed || !s.compiled;
+    printf("%s, %s: %d of %d specialisations compiled, %d failed, %d hot ones use local memory, %.1f s\n", s.target->name, carat_cuda_compiler(NULL),
+           s.compiled, s.seen, s.failed, s.spilled, seconds() - start);
+    return s.failed || s.spilled || !s.compiled;
 }

@@ -69,7 +69,7 @@ SEED, OFFSET = 0x123456789ABCDEF, 4 * 0x40000001  # where the generator stands b
 
 
 class Context(ctypes.Structure):
-    _fields_ = [("host", ctypes.c_void_p), ("default_dtype", ctypes.c_int), ("make_output", MAKE_OUTPUT), ("parallel_for", ctypes.c_void_p),
+    _fields_ = [("host", ctypes.c_void_p), ("device", Device), ("default_dtype", ctypes.c_int), ("deterministic", ctypes.c_int32), ("make_output", MAKE_OUTPUT), ("parallel_for", ctypes.c_void_p),
                 ("thread_count", ctypes.c_void_p), ("stream", ctypes.c_void_p), ("with_generator", ctypes.c_void_p), ("allocate", ALLOCATE),
                 ("release", RELEASE), ("take_philox", TAKE_PHILOX)]
 
@@ -148,7 +148,7 @@ class Call:
     def __init__(self, device, filled):
         self.device, self.filled = device, filled
         self.kept, self.storages, self.results, self.blocks = [], {}, {}, {}
-        self.context = Context(None, list(DTYPES).index(torch.get_default_dtype()), MAKE_OUTPUT(self.make_output), None, None, None, None,
+        self.context = Context(None, device, list(DTYPES).index(torch.get_default_dtype()), 0, MAKE_OUTPUT(self.make_output), None, None, None, None,
                                ALLOCATE(self.allocate), RELEASE(lambda host, device, block: self.blocks.pop(block).assert_intact()), TAKE_PHILOX(self.take_philox))
 
     def keep(self, thing):

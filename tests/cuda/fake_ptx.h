@@ -63,4 +63,30 @@ static inline unsigned short ptx_bf16_of_f32(float x)
     return (unsigned short)((bits + 0x7fffu + (bits >> 16 & 1)) >> 16);
 }
 
+// ---- sums in memory
+static inline void fake_require_aligned(const void *p, int bytes)
+{
+    if ((unsigned long)p % bytes) fake_fail("adds %d bytes at %p, which isn't a multiple of that", bytes, p);
+}
+static inline float fake_f32_of_bf16(unsigned short bits) { return __uint_as_float((unsigned)bits << 16); }
+#define FAKE_ADD_PAIRS(name, widen, narrow)                                                                   \
+    template <class... W> static inline void name(unsigned *p, W... words)                                    \
+    {                                                                                                         \
+        const unsigned pairs[] = { words... };                                                                \
+        fake_require_aligned(p, sizeof pairs);                                                                \
+        for (unsigned k = 0; k < 2 * sizeof...(W); ++k) {                                                     \
+            unsigned short *const half = (unsigned short *)p + k;                                             \
+            *half = narrow(widen(*half) + widen((unsigned short)(pairs[k / 2] >> k % 2 * 16)));               \
+        }                                                                                                     \
+    }
+FAKE_ADD_PAIRS(ptx_add_f16x2, ptx_f32_of_f16, ptx_f16_of_f32)
+FAKE_ADD_PAIRS(ptx_add_bf16x2, fake_f32_of_bf16, ptx_bf16_of_f32)
+#undef FAKE_ADD_PAIRS
+template <class... F> static inline void ptx_add_f32(float *p, F... values)
+{
+    const float added[] = { values... };
+    fake_require_aligned(p, sizeof added);
+    for (unsigned k = 0; k < sizeof...(F); ++k) p[k] += added[k];
+}
+
 #endif

@@ -164,3 +164,146 @@ def test_scan(shape, dims, dtype):
 def test_steps_aside_are_told():
     with pytest.raises(StepsAside):
         run(aten._softmax.default, torch.randn(3, 4).to(torch.complex64), -1, False)
+
+
+# ---- moves, fills and ranges
+
+RAW = (torch.float32, torch.bfloat16, torch.uint8, torch.complex128)
+
+
+def values(shape, dtype):
+    return torch.randint(0, 100, shape).to(dtype) if not dtype.is_floating_point else torch.randn(shape).to(dtype)
+
+
+@dtypes(*RAW)
+def test_move(dtype):
+    for shape in ((6, 64), (5, 7), (3, 4, 33)):
+        x, y = values(shape, dtype), values(shape, dtype)
+        for a, b in ((x, y), (x.transpose(-1, -2), y.transpose(-1, -2)), (x[..., 1:], y[..., 1:]), (x[:, 1:], y[:, 1:])):
+            for dim in range(a.dim()):
+                served = True if a is x and dim == 0 else None  # a few strided elements are ATen's, and NHWC
+                check(aten.cat.default, [a, b, a.narrow(dim, 0, 2)], dim, served=served)
+                check(aten.stack.default, [a, b], dim, served=served)
+                check(aten.roll.default, a, [2], [dim], served=served)
+                check(aten.flip.default, a, [dim])
+            check(aten.clone.default, a)
+            check(aten.repeat.default, a, [2] + [3] * a.dim())
+            check(aten.constant_pad_nd.default, a, [1, 2], 1)
+            check(aten.constant_pad_nd.default, a, [1, 2, 0, 3], 1)
+            check(aten.slice_backward.default, a, [*a.shape[:-1], 100], a.dim() - 1, 3, 3 + a.size(-1), 1)
+            check(aten.diag_embed.default, a, 1)
+    many = [values((3, n % 5), dtype) for n in range(40)]
+    check(aten.cat.default, many, 1)
+    check(aten.cat.out, [values((4, 3), dtype), values((4, 5), dtype)], 1, out=values((4, 8), dtype))
+    check(aten.cat.default, [values((300, 500), dtype), values((500, 300), dtype).t()], 1)
+
+
+@dtypes(*RAW)
+def test_create(dtype):
+    x = values((33, 40), dtype)
+    check(aten.zeros_like.default, x.t())
+    check(aten.fill_.Scalar, x[:, ::2], 3)
+    check(aten.fill_.Tensor, x, values((), dtype))
+    check(aten.full.default, [3, 5], 2, dtype=dtype)
+    check(aten.eye.m_out, 7, 9, out=torch.empty(7, 9, dtype=dtype))
+    for a in (x, x.t(), x[:, 1:], values((3, 5, 7), dtype), values((2, 3, 8, 16), dtype)):
+        for diagonal in (-90, -2, 0, 3, 90):
+            check(aten.tril.default, a, diagonal)
+            check(aten.triu.default, a, diagonal)
+    if not dtype.is_complex:
+        check(aten.arange.start_step, 3, 5000 if dtype != torch.uint8 else 200, 7, dtype=dtype)
+        check(aten.arange.start_out, 3, 100, 1, out=torch.empty(98, dtype=dtype)[1:])
+        check(aten.isin.Tensor_Tensor, x, x[0, :5].clone())
+        check(aten.isin.Tensor_Scalar, x, 3, invert=True)
+    if dtype == torch.float32:
+        check(aten.linspace.default, 0.5, -3, 1001, dtype=dtype)
+
+
+# ---- indices
+
+@dtypes(*RAW)
+def test_index_reads(dtype):
+    for shape in ((50, 64), (33, 7), (9, 3, 34), (4, 6, 5, 7)):
+        x = values(shape, dtype)
+        for a in (x, x.transpose(0, 1), x[..., 1:], x[:, :1].expand(x.shape)):
+            for dim in range(a.dim()):
+                check(aten.index_select.default, a, dim, torch.randint(a.size(dim), (21,)))
+                check(aten.gather.default, a, dim, torch.randint(a.size(dim), [5 if d == dim else n for d, n in enumerate(a.shape)]), served=a.stride(dim) == 1 or None)
+            i, j = torch.randint(-a.size(0), a.size(0), (17,)), torch.randint(-a.size(1), a.size(1), (17,))
+            check(aten.index.Tensor, a, [i])
+            check(aten.index.Tensor, a, [None, j])
+            check(aten.index.Tensor, a, [i, j])
+        check(aten.take.default, x, torch.randint(x.numel(), (3, 5)))
+    for cols in (1, 3, 100, 384):
+        check(aten.embedding.default, values((30, cols), dtype), torch.randint(30, (4, 9)))
+        check(aten.embedding.default, values((30, cols), dtype), torch.randint(30, (7,), dtype=torch.int32))
+
+
+@dtypes(*RAW)
+def test_index_writes(dtype):
+    for shape in ((50, 64), (33, 7), (9, 3, 34)):
+        for a in (values(shape, dtype), values(shape, dtype).transpose(0, 1)):
+            for dim in range(a.dim()):
+                i = torch.randperm(a.size(dim))[:3]
+                source = values([3 if d == dim else n for d, n in enumerate(a.shape)], dtype)
+                k = torch.argsort(torch.rand(a.shape), dim).narrow(dim, 0, 3)
+                check(aten.index_copy.default, a, dim, i, source)
+                check(aten.index_fill_.int_Scalar, a, dim, i, 1)
+                check(aten.scatter.src, a, dim, k, source)
+                check(aten.scatter_.value, a, dim, k, 1)
+            i, j = torch.randperm(a.size(0))[:3], torch.randperm(a.size(1))[:3]
+            check(aten.index_put_.default, a, [i], values((3, *a.shape[1:]), dtype))
+            check(aten.index_put.default, a, [i, j], values((3, *a.shape[2:]), dtype))
+
+
+@dtypes(torch.float32, torch.bfloat16, torch.float16, torch.float64, torch.int64, torch.int16, torch.uint8)
+def test_index_combines(dtype):
+    """Whole numbers, whose sums are the same in any order."""
+    whole = lambda shape: torch.randint(0, 3, shape).to(dtype)
+    for shape in ((50, 64), (33, 7), (9, 3, 40), (20, 12), (20, 6)):
+        for a in (whole(shape), whole(shape).transpose(0, 1)):
+            for dim in range(a.dim()):
+                i, size = torch.randint(a.size(dim), (9,)), [9 if d == dim else n for d, n in enumerate(a.shape)]
+                pairs = None if dtype.itemsize == 2 and a.numel() % 2 else True
+                check(aten.index_add.default, a, dim, i, whole(size), alpha=2, served=pairs)
+                check(aten.scatter_add.default, a, dim, torch.randint(a.size(dim), size), whole(size), served=pairs)
+                for reduce in ("sum", "amin", "amax", "prod"):
+                    check(aten.scatter_reduce.two, a, dim, torch.randint(a.size(dim), size), whole(size) + (reduce == "prod"), reduce, served=pairs or reduce != "sum" or None)
+
+
+def test_an_index_out_of_range(capfd):
+    for op, arguments in ((aten.embedding.default, ()), (aten.index.Tensor, None)):
+        i = torch.tensor([3, 7])
+        with pytest.raises(RuntimeError):
+            run(op, torch.randn(7, 5), i if arguments is not None else [i])
+        assert "requires" in capfd.readouterr().err
+
+
+# ---- topk
+
+@pytest.mark.parametrize("cols", [1, 5, 8, 33, 64, 128, 300, 1024, 1025, 4000, 20000])
+@dtypes(*FLOATS[:3])
+def test_topk(cols, dtype):
+    rank = torch.stack([torch.randperm(cols) for _ in range(5)])
+    x = (torch.where(rank < 64, rank, torch.where(rank >= cols - 64, rank - cols + 256, 128)) / 8 - 20).to(dtype)  # both ends distinct after rounding
+    x[3, 0], x[4, -1] = float("nan"), float("inf")
+    for k in {1, min(8, cols), min(32, cols), min(50, cols)}:
+        for largest in (True, False):
+            check(aten.topk.default, x, k, -1, largest, True, served=cols <= 1024 and k <= 32 or None)
+    check(aten.topk.default, x[::2], 1, served=cols <= 1024 or None)
+    check(aten.topk.default, torch.ones(2, 3000, dtype=dtype), 2, served=None, theirs=[torch.ones(2, 2, dtype=dtype), torch.tensor([[0, 1]] * 2)])
+    check(aten.topk.default, torch.ones(3, 50, dtype=dtype), 2, theirs=[torch.ones(3, 2, dtype=dtype), torch.tensor([[0, 1]] * 3)])
+
+
+# ---- embedding's gradient
+
+@pytest.mark.parametrize("rows, cols, tokens", [(7, 8, 5), (300, 33, 700), (1000, 64, 300), (3, 40, 900), (600, 1, 2000), (257, 16, 33)])
+@dtypes(*HALF_AND_FULL)
+def test_embedding_backward(rows, cols, tokens, dtype):
+    grad = torch.randn(tokens, cols).to(dtype)
+    index = torch.randint(rows, (tokens,))
+    often = torch.where(torch.rand(tokens) < 0.7, rows // 2, index)
+    for i in (index, often, torch.full_like(index, rows - 1), torch.zeros_like(index), index.int(), torch.arange(tokens) * 7 % rows):
+        for padding in (-1, rows // 2):
+            theirs = aten.embedding_dense_backward(grad.double(), i, rows, padding, False).to(dtype)
+            check(aten.embedding_dense_backward.default, grad, i, rows, padding, False, theirs=[theirs])

@@ -38,6 +38,9 @@ def cases():
     yield from scans()
     yield from lists()
     yield from pair_losses_and_draws()
+    yield from moves()
+    yield from indexed()
+    yield from orders()
 
 
 def row_cases():
@@ -171,6 +174,73 @@ def lists():
             if dtype == torch.float32:
                 yield f"list unscale {which} {name}", 2 * count * size, lambda make=make: (
                     lambda x=make(), f=torch.zeros((), device="cuda"), s=torch.ones((), device="cuda"): torch._amp_foreach_non_finite_check_and_unscale_(x, f, s))
+def moves():
+    """Copies, joined rows, fills, ranges and triangles."""
+    n, side = 1 << 26, 8192
+    for dtype in (torch.float32, torch.bfloat16):
+        size, name = torch.empty(0, dtype=dtype).element_size(), str(dtype)[6:]
+        matrix = lambda rows=side, cols=side, d=dtype: randn(rows, cols, dtype=d)
+        yield f"move clone {name}", 2 * n * size, lambda m=matrix: (lambda x=m(): x.clone())
+        yield f"move clone transposed {name}", 2 * n * size, lambda m=matrix: (lambda x=m(): x.t().clone(memory_format=torch.contiguous_format))
+        yield f"move cat rows {name}", 2 * n * size, lambda m=matrix: (lambda x=m(side // 2), y=m(side // 2): torch.cat([x, y]))
+        yield f"move cat columns {name}", 2 * n * size, lambda m=matrix: (lambda x=m(side, side // 4), y=m(side, 3 * side // 4): torch.cat([x, y], 1))
+        yield f"move cat halves of 64 {name}", 2 * n * size, lambda m=matrix: (lambda x=m(n // 128, 64), y=m(n // 128, 64): torch.cat([x, y], 1))
+        yield f"move cat odd columns {name}", 2 * side * 8191 * size, lambda m=matrix: (lambda x=m(side, 4095), y=m(side, 4096): torch.cat([x, y], 1))
+        yield f"move cat 16 of 1M {name}", n // 2 * size, lambda m=matrix: (lambda x=[m(1024, 1024) for _ in range(16)]: torch.cat(x, 1))
+        yield f"move cat 40 small {name}", 2 * 40 * 4096 * size, lambda m=matrix: (lambda x=[m(64, 64) for _ in range(40)]: torch.cat(x))
+        yield f"move cat transposed {name}", 2 * n * size, lambda m=matrix: (lambda x=m(side, side // 2), y=m(side // 2, side): torch.cat([x, y.t()], 1))
+        yield f"move stack last {name}", 2 * n * size, lambda m=matrix: (lambda x=m(side, side // 2), y=m(side, side // 2): torch.stack([x, y], -1))
+        yield f"move roll {name}", 2 * n * size, lambda m=matrix: (lambda x=m(): x.roll(5, 1))
+        yield f"move flip columns {name}", 2 * n * size, lambda m=matrix: (lambda x=m(): x.flip(1))
+        yield f"move repeat {name}", n * size, lambda m=matrix: (lambda x=m(side // 4, side // 4): x.repeat(4, 4))
+        yield f"move pad {name}", 2 * n * size, lambda m=matrix: (lambda x=m(): torch.nn.functional.pad(x, (1, 1)))
+        yield f"move pad both {name}", 2 * n * size, lambda m=matrix: (lambda x=m(): torch.nn.functional.pad(x, (8, 8, 8, 8)))
+        yield f"move slice backward {name}", n * size, lambda m=matrix: (lambda x=m(side, side // 2): torch.ops.aten.slice_backward(x, [side, side], 1, 100, 100 + side // 2, 1))
+        yield f"create fill {name}", n * size, lambda m=matrix: (lambda x=m(): x.fill_(1.5))
+        yield f"create zeros_like {name}", n * size, lambda m=matrix: (lambda x=m(): torch.zeros_like(x))
+        yield f"create tril {name}", 3 * n // 2 * size, lambda m=matrix: (lambda x=m(): x.tril())
+        yield f"create triu_ odd {name}", 8191 * 8191 * size, lambda m=matrix: (lambda x=m(8191, 8191): x.triu_())
+    yield "create arange 64M i64", 8 * n, lambda: (lambda: torch.arange(n, device="cuda"))
+    yield "create linspace 64M", 4 * n, lambda: (lambda: torch.linspace(0, 1, n, device="cuda"))
+    yield "create isin 16M i64", 9 * n // 4, lambda: (lambda x=randn(n // 4, dtype=torch.int64), y=randn(10, dtype=torch.int64): torch.isin(x, y))
+
+
+def indexed():
+    """Reads and writes through indices; a language model's embedding among them."""
+    n = 1 << 26
+    places = lambda shape, most: torch.randint(0, most, shape if isinstance(shape, tuple) else (shape,), device="cuda")
+    for dtype in (torch.float32, torch.bfloat16):
+        size, name = torch.empty(0, dtype=dtype).element_size(), str(dtype)[6:]
+        matrix = lambda rows, cols, d=dtype: randn(rows, cols, dtype=d)
+        for rows, cols, count in ((32000, 4096, 8192), (30522, 384, 65536), (1 << 20, 64, 1 << 20), (100000, 100, 1 << 19)):
+            shape, moved = f"{count} of {rows}x{cols} {name}", 2 * count * cols * size
+            yield f"index embedding {shape}", moved, lambda m=matrix, r=rows, c=cols, k=count: (lambda x=m(r, c), i=places(k, r): torch.embedding(x, i))
+            yield f"index index_add {shape}", moved + count * cols * size, lambda m=matrix, r=rows, c=cols, k=count: (
+                lambda x=m(r, c), i=places(k, r), y=m(k, c): x.index_add_(0, i, y))
+            yield f"index index_copy {shape}", moved, lambda m=matrix, r=rows, c=cols, k=count: (lambda x=m(r, c), i=places(k, r), y=m(k, c): x.index_copy_(0, i, y))
+            yield f"index put {shape}", moved, lambda m=matrix, r=rows, c=cols, k=count: (lambda x=m(r, c), i=places(k, r), y=m(k, c): x.index_put_((i,), y))
+            yield f"index embedding backward {shape}", (rows + count) * cols * size, lambda m=matrix, r=rows, c=cols, k=count: (
+                lambda g=m(k, c), i=places(k, r): torch.ops.aten.embedding_dense_backward(g, i, r, -1, False))
+        side = 8192
+        yield f"index select columns {name}", n * 2 * size, lambda m=matrix: (lambda x=m(side, side), i=places(side, side): x.index_select(1, i))
+        yield f"index gather last {name}", n // 4 * (8 + 2 * size), lambda m=matrix: (lambda x=m(side, side // 4), i=places((side, side // 4), side // 4): x.gather(1, i))
+        yield f"index gather first {name}", n // 4 * (8 + 2 * size), lambda m=matrix: (lambda x=m(side, side // 4), i=places((side, side // 4), side): x.gather(0, i))
+        yield f"index two tensors {name}", n // 4 * (16 + 2 * size), lambda m=matrix: (lambda x=m(side, side), i=places(n // 4, side), j=places(n // 4, side): x[i, j])
+        yield f"index scatter last {name}", n // 4 * (8 + 2 * size), lambda m=matrix: (
+            lambda x=m(side, side // 4), i=places((side, side // 4), side // 4), y=m(side, side // 4): x.scatter_(1, i, y))
+        yield f"index scatter_add last {name}", n // 4 * (8 + 3 * size), lambda m=matrix: (
+            lambda x=m(side, side // 4), i=places((side, side // 4), side // 4), y=m(side, side // 4): x.scatter_add_(1, i, y))
+        yield f"index fill columns {name}", side * side // 8 * size, lambda m=matrix: (lambda x=m(side, side), i=places(side // 8, side): x.index_fill_(1, i, 2))
+        yield f"index take {name}", n // 4 * (8 + 2 * size), lambda m=matrix: (lambda x=m(side, side), i=places(n // 4, n): x.take(i))
+
+
+def orders():
+    for dtype in (torch.float32, torch.bfloat16):
+        size, name = torch.empty(0, dtype=dtype).element_size(), str(dtype)[6:]
+        for rows, cols, k in ((8192, 64, 8), (65536, 128, 2), (8192, 256, 8), (64, 1024, 32), (4096, 1024, 8), (1, 100, 5), (16384, 1000, 32), (1, 128256, 50),
+                              (64, 128256, 50), (4096, 32000, 8), (4096, 8192, 64), (256, 262144, 1)):
+            yield f"sort topk {k} of {rows}x{cols} {name}", rows * (cols * size + k * (size + 8)), lambda d=dtype, r=rows, c=cols, k=k: (
+                lambda x=randn(r, c, dtype=d): x.topk(k))
 
 
 def host_cases():
@@ -204,3 +274,47 @@ def host_cases():
     yield "var", lambda: z.var(0)
     yield "any", lambda: z.any()
     yield "cumsum", lambda: z.cumsum(0)
+    i, whole = torch.arange(8, device="cuda"), torch.zeros(8, 8, device="cuda")
+    yield "move clone", lambda: z.clone()
+    yield "move copy_", lambda: out.copy_(x)
+    yield "move to bf16", lambda: x.to(torch.bfloat16)
+    yield "move contiguous of transposed", lambda: z.t().contiguous()
+    yield "move cat", lambda: torch.cat([z, z])
+    yield "move cat of 32", lambda: torch.cat([w] * 32)
+    yield "move cat transposed", lambda: torch.cat([z, z.t()], 1)
+    yield "move stack", lambda: torch.stack([x, y])
+    yield "move roll", lambda: x.roll(3, 0)
+    yield "move flip", lambda: x.flip(0)
+    yield "move repeat", lambda: z.repeat(2, 2)
+    yield "move pad", lambda: torch.nn.functional.pad(z, (1, 1))
+    yield "move pad both", lambda: torch.nn.functional.pad(z, (1, 1, 1, 1))
+    yield "move slice backward", lambda: torch.ops.aten.slice_backward(z, [8, 16], 1, 2, 10, 1)
+    yield "move select backward", lambda: torch.ops.aten.select_backward(w, [8, 8], 0, 2)
+    yield "move diag_embed", lambda: torch.diag_embed(w)
+    yield "create zeros", lambda: torch.zeros(64, device="cuda")
+    yield "create zeros_like", lambda: torch.zeros_like(x)
+    yield "create full", lambda: torch.full((64,), 1.5, device="cuda")
+    yield "create fill_", lambda: out.fill_(1.5)
+    yield "create fill_ of a tensor", lambda: out.fill_(w[0])
+    yield "create arange", lambda: torch.arange(64, device="cuda")
+    yield "create linspace", lambda: torch.linspace(0, 1, 64, device="cuda")
+    yield "create eye", lambda: torch.eye(8, device="cuda")
+    yield "create tril", lambda: z.tril()
+    yield "create isin", lambda: torch.isin(t, i)
+    yield "index embedding", lambda: torch.embedding(z, t)
+    yield "index embedding backward", lambda: torch.ops.aten.embedding_dense_backward(z, t, 8, -1, False)
+    yield "index select", lambda: z.index_select(0, t)
+    yield "index gather", lambda: z.gather(0, t[None].expand(8, 8))
+    yield "index rows", lambda: z[t]
+    yield "index two tensors", lambda: z[t, i]
+    yield "index put", lambda: whole.index_put_((i,), z)
+    yield "index put of a number", lambda: whole.__setitem__(i, 1.0)
+    yield "index put adding whole numbers", lambda: t.index_put_((i,), i * 0, accumulate=True)
+    yield "index scatter", lambda: whole.scatter(0, t[None].expand(8, 8), z)
+    yield "index scatter_", lambda: whole.scatter_(0, t[None].expand(8, 8), z)
+    yield "index scatter_add", lambda: whole.scatter_add_(0, t[None].expand(8, 8), z)
+    yield "index add", lambda: whole.index_add_(0, t, z)
+    yield "index copy", lambda: whole.index_copy_(0, i, z)
+    yield "index fill", lambda: whole.index_fill_(0, i, 1.0)
+    yield "index take", lambda: z.take(t)
+    yield "sort topk", lambda: z.topk(2)
