@@ -30,7 +30,7 @@ _Static_assert(sizeof(carat_key) == 16, "keys are hashed and compared as 16 byte
 
 // The -D constants of a specialisation, as text: "-DNAME=value" separated by '\n' (values may hold spaces).
 typedef struct carat_defines {
-    char text[2048];
+    char text[32768]; // long enough for the steps of an expression
     size_t length;
 } carat_defines;
 void carat_define(carat_defines *defines, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
