@@ -191,7 +191,7 @@ static carat_status say_what_is_missing(const carat_frame *call)
     carat_lock();
     const bool compiles = call->backend->compiler && call->backend->compiler(&why);
     carat_unlock();
-    if (compiles || !why) return carat_fail(CARAT_UNSUPPORTED, "the expression's kernel can't be used: %s", carat_last_reason());
+    if (compiles || !why) return carat_fail(CARAT_NOT_FOUND, "the expression's kernel can't be used: %s", carat_last_reason());
     if (call->device.type != CARAT_CPU) return carat_fail(CARAT_NOT_FOUND, "expressions are compiled by the first call, but: %s", why);
     return carat_fail(CARAT_NOT_FOUND, "expressions are compiled by the first call, but: %s. Install one (Debian and Ubuntu: apt-get install gcc "
                       "libc6-dev; Fedora: dnf install gcc; or pip install ziglang and CARAT_CC=\"python -m ziglang cc\")", why);
