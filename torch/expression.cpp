@@ -72,10 +72,6 @@ struct OnDevice final : Override {
     using Override::Override;
     void operator()(const c10::OperatorHandle&, c10::DispatchKeySet, torch::jit::Stack* stack)
     {
-        const int inputs = carat_expression_inputs(op);
-        for (int j = 0; j < inputs; j++) // a fake kernel can't tell it from a tensor
-            TORCH_CHECK_TYPE(!torch::jit::peek(*stack, j, plan.kinds.size()).toTensor().unsafeGetTensorImpl()->is_wrapped_number(),
-                             carat_expression_input(op, j), " is a number: name it in scalars=, or give a tensor");
         Call call(*this);
         if (serve_stack(call, stack)) return;
         const bool worded = call.status != CARAT_OK && call.status != CARAT_UNSUPPORTED;

@@ -214,7 +214,8 @@ CARAT_API int64_t carat_pool_trim(void);   // gives all kept blocks back to the 
 
 typedef struct carat_op carat_op; // an operator overload; lives as long as the process
 
-// Finds an overload by its ATen name: "add.Tensor", "exp_", "_softmax.out". NULL if Carat doesn't have it.
+// Finds an overload by its ATen name: "add.Tensor", "exp_", "_softmax.out"; or an operator made of an expression by its own. NULL if
+// Carat doesn't have it.
 CARAT_API const carat_op *carat_op_find(const char *name);
 CARAT_API const char *carat_op_name(const carat_op *op);
 CARAT_API const char *carat_op_family(const carat_op *op);

@@ -95,7 +95,11 @@ struct carat_op {
     const carat_row *row;
     uint16_t row_index;
     bool in_place; // args[0] is written
+    struct carat_op *next; // of those made at run time
 };
+
+// Makes an operator findable by its name, from any thread and for good; answers the one of that name if there is one already.
+const carat_op *carat_op_publish(carat_op *op);
 
 // One call in flight, on the caller's stack.
 struct carat_frame {

@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static carat_expression_operator *all; // under the lock
-
 carat_expression_operator *carat_expression_operator_of(const carat_op *op)
 {
     return op && op->row->run == carat_expression_run ? (carat_expression_operator *)(uintptr_t)op : NULL;
@@ -63,13 +61,6 @@ static void name_gradient(const carat_expression_operator *of, const int *inputs
 
 // ---- making and finding
 
-static carat_expression_operator *find_named(const char *name)
-{
-    for (carat_expression_operator *e = all; e; e = e->next)
-        if (!strcmp(e->name, name)) return e;
-    return NULL;
-}
-
 // Takes the tree; the operator of that name if there is one by now.
 static carat_status publish(carat_tree *tree, const char *name, const char *formulas, const carat_op **op)
 {
@@ -85,15 +76,8 @@ static carat_status publish(carat_tree *tree, const char *name, const char *form
     e->formulas = copy;
     e->row = (carat_row){ .id = e->name, .overloads = "", .dtypes = CARAT_REALS | CARAT_BOOLS, .run = carat_expression_run };
     e->op = (carat_op){ .name = e->name, .family = &carat_family_pointwise, .row = &e->row };
-    carat_lock();
-    carat_expression_operator *const other = find_named(name);
-    if (!other) {
-        e->next = all;
-        all = e;
-    }
-    carat_unlock();
-    *op = &(other ? other : e)->op;
-    if (other) {
+    *op = carat_op_publish(&e->op);
+    if (*op != &e->op) {
         carat_tree_free(tree);
         free(copy);
         free(e);
@@ -193,13 +177,8 @@ carat_status carat_expression_gradient(const carat_op *op, const int *inputs, co
             return carat_fail(CARAT_INVALID_ARGUMENT, "the gradient of input %d in %s", inputs[k], carat_dtype_name(dtypes[k]));
     char name[48];
     name_gradient(e, inputs, dtypes, count, name);
-    carat_lock();
-    const carat_expression_operator *const known = find_named(name);
-    carat_unlock();
-    if (known) {
-        *gradient = &known->op;
-        return CARAT_OK;
-    }
+    *gradient = carat_op_find(name);
+    if (*gradient) return CARAT_OK;
     const carat_tree *all_gradients;
     CARAT_TRY(gradients_of(e, &all_gradients));
     carat_tree *const tree = carat_tree_select(all_gradients, inputs, count, e->tree->input_count);

@@ -30,7 +30,6 @@ typedef struct carat_expression_operator {
     carat_tree *gradients; // made when first asked for
     _Atomic(carat_expression_row *) rows; // prepended to, never changed: readers take no lock
     char name[48];
-    struct carat_expression_operator *next; // of all that there are
 } carat_expression_operator;
 
 // NULL unless the operator is one.
