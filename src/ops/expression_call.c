@@ -91,8 +91,7 @@ carat_status carat_expression_sign(const carat_expression_operator *e, const car
             dtype = scalar_dtype(arg->scalar.kind);
         }
         if (!carat_dtype_in(dtype, CARAT_REALS | CARAT_BOOLS))
-            return carat_fail(CARAT_INVALID_DTYPE, "%s: expressions take real tensors and numbers, not %s", e->tree->input[j],
-                              arg->kind == CARAT_ARG_TENSOR ? carat_dtype_name(dtype) : "this argument");
+            return carat_fail(CARAT_INVALID_DTYPE, "%s: expressions take real tensors and numbers, of 64 bits at most", e->tree->input[j]);
         signature->input[j] = (carat_node_type){ .dtype = (uint8_t)dtype, .rank = (uint8_t)rank };
     }
     return CARAT_OK;

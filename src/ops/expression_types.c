@@ -48,6 +48,8 @@ static carat_status operation_type(const carat_tree *tree, const carat_node *nod
     if (!carat_dtype_in((carat_dtype)common.dtype, operation->dtypes))
         return carat_tree_fail(tree, CARAT_INVALID_DTYPE, node->place, "%s doesn't take %s", operation->spelled, dtype_name((carat_dtype)common.dtype));
     *type = (carat_node_type){ .dtype = common.dtype, .rank = rank, .common = common.dtype };
+    // Numbers chosen by a tensor make a tensor.
+    if (common.rank == CARAT_RANK_NUMBER && rank > CARAT_RANK_NUMBER && common.dtype == CARAT_f64) type->dtype = type->common = (uint8_t)default_dtype;
     switch (operation->rule) {
     case CARAT_RULE_FLOAT:
         if (carat_is_integral((carat_dtype)common.dtype)) type->dtype = (uint8_t)(rank == CARAT_RANK_NUMBER ? CARAT_f64 : default_dtype);
