@@ -173,7 +173,8 @@ def test_functions(first, dtype):
     torch.autograd.backward([r[:280].sum() for r in results if r.is_floating_point()])
     torch.autograd.backward([r[:280].sum() for r in expected if r.is_floating_point()])
     for name, got, want in zip(names, mine, theirs):
-        torch.testing.assert_close(got.grad, torch.zeros_like(got) if want.grad is None else want.grad, rtol=2e-5, atol=2e-6, msg=lambda m: f"{name}: {m}")
+        want = torch.zeros_like(got) if want.grad is None else want.grad
+        torch.testing.assert_close(got.grad[:280], want[:280], rtol=2e-5, atol=2e-6, msg=lambda m: f"{name}: {m}")
 
 
 @pytest.mark.parametrize("name", BINARIES)
