@@ -23,6 +23,7 @@ struct Expression {
     // How gradients are computed, by which inputs want one and dtypes (expression_autograd.cpp).
     std::mutex mutex;
     std::vector<std::pair<std::string, std::unique_ptr<Gradients>>> gradients;
+    Expression();
     ~Expression();
 };
 

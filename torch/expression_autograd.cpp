@@ -23,6 +23,7 @@ struct Gradients {
     std::vector<int> needed; // inputs of the forward operator that are saved
 };
 
+Expression::Expression() = default;
 Expression::~Expression() = default;
 
 namespace {
