@@ -5,8 +5,10 @@
 
 #ifndef POINTWISE_RANK
 #define POINTWISE_RANK 8     // dimensions after coalescing
-#define POINTWISE_INPUTS 4
-#define POINTWISE_SCALARS 6
+#define POINTWISE_OUTPUTS 4
+#define POINTWISE_INPUTS 12
+#define POINTWISE_OPERANDS (POINTWISE_OUTPUTS + POINTWISE_INPUTS)
+#define POINTWISE_SCALARS 8
 #define POINTWISE_CHUNK 4096 // bytes of a staging buffer
 #endif
 
@@ -18,7 +20,7 @@ enum pointwise_staging {
     POINTWISE_REPEATED,    // one element a run, repeated over a block
 };
 
-// One operand: output 0, then the inputs. Strides count elements; dimension 0 is the innermost.
+// One operand: outputs, then inputs. Strides count elements; dimension 0 is the innermost.
 typedef struct pointwise_operand {
     void *data;
     i64 stride[POINTWISE_RANK];
@@ -32,8 +34,8 @@ typedef struct pointwise_args {
     i64 groups_down, groups_across; // how many such parts they have
     i64 chunk_rows, chunk_cols;   // at a time; chunk_rows * chunk_cols elements fit a buffer if any operand is staged
     i64 flat;                     // 1: a chunk is one run for every operand that isn't staged; 0: a run a row
-    pointwise_operand operand[1 + POINTWISE_INPUTS];
     struct { f64 bits[2]; } scalar[POINTWISE_SCALARS]; // one element each, in the scalar's arithmetic type
+    pointwise_operand operand[POINTWISE_OPERANDS];     // last: only as many as there are need be filled
 } pointwise_args;
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// out[i] = BODY(x[i], y[i], z[i], w[i]; scalars) over an index space of any rank, for groups of many lanes: what
+// out[i] = BODY(x[i], y[i], z[i], w[i], ...; scalars) for each output, over an index space of any rank, for groups of many lanes: what
 // pointwise.k.c is for one. The rows and their bodies are the same.
 //
 // * spans: a group owns KEEP * LANES vectors of VEC consecutive elements, in the order of the output. Each lane first reads
@@ -12,15 +12,18 @@
 //
 // Cost: the traffic of the operands, read once and written once.
 //
-// Defines: BODY, NIN, PART (spans or tiles), LANES, KEEP, VEC, RANK, SIDE, INDEX (u32, or u64 beyond 2^31 vectors); element
-// types O0 and X<j>; arithmetic types C<j> of the inputs and CS of the scalars; LOAD<j>(element), which converts to the common
+// Defines: NOUT, NIN, NSCALARS, LANES_OPERANDS (NOUT + NIN), STEPS, BODY<k>, PART (spans or tiles), LANES, KEEP, VEC, RANK, SIDE, INDEX (u32, or u64 beyond 2^31 vectors); element
+// types O<k> and X<j>; arithmetic types C<j> of the inputs, T<j> of the scalars and CS of constants; LOAD<j>(element), which converts to the common
 // dtype on the way; FROM<j>: memory, repeated (one element for all of dimension 0), number (in the arguments), or transposed;
-// scalar names S0...
+// scalar names S<j>
 #include "pointwise_lanes_args.h"
 
 #include "pointwise_operands.c"
 
 #define ELEMENT(j, name, X, C) const CAT(acc_, C) name = (CAT(acc_, C))CAT(LOAD, j)(e##j); (void)name;
+// A vector of results, and an element of it.
+#define MADE(k, O) O made##k[VEC];
+#define MAKE(o, O) made##o[k] = CAT(store_, O)((BODY##o));
 
 // An input's vector by where it comes FROM: at `from`, or the number j of the arguments.
 #define FETCH_memory(v, from, number) fetch_vec(v, from)
@@ -76,13 +79,16 @@ WORD void LOCAL_NAME(rest)(const pointwise_lanes_args *a)
     if (i >= a->numel) return;
 #define TAKE(j, name, X, C)                                                                                            \
     X one##j[VEC];                                                                                                     \
-    if (CAT(STRIDE_, FROM##j)) one##j[0] = ((const X *)a->operand[1 + j].data)[i];                                     \
-    else CAT(FETCH_, FROM##j)(one##j, (const X *)a->operand[1 + j].data, a->number[j].bits);                \
+    if (CAT(STRIDE_, FROM##j)) one##j[0] = ((const X *)a->operand[NOUT + j].data)[i];                                  \
+    else CAT(FETCH_, FROM##j)(one##j, (const X *)a->operand[NOUT + j].data, a->number[j].bits);                        \
     const X e##j = one##j[0];
     INPUTS(TAKE)
 #undef TAKE
     INPUTS(ELEMENT)
-    ((O0 *)a->operand[0].data)[i] = CAT(store_, O0)((BODY));
+    STEPS
+#define WRITE(k, O) ((O *)a->operand[k].data)[i] = CAT(store_, O)((BODY##k));
+    OUTPUTS(WRITE)
+#undef WRITE
 }
 
 WORD void LOCAL_NAME(spans)(const pointwise_lanes_args *a, i64 group)
@@ -98,22 +104,28 @@ WORD void LOCAL_NAME(spans)(const pointwise_lanes_args *a, i64 group)
         const LOCAL_NAME(place) p = LOCAL_NAME(place_of)(a, v);
         (void)p;
 #define READ(j, name, X, C)                                                                                            \
-        CAT(FETCH_, FROM##j)(held##j[t], (const X *)a->operand[1 + j].data + LOCAL_NAME(offset)(&a->operand[1 + j], p), \
+        CAT(FETCH_, FROM##j)(held##j[t], (const X *)a->operand[NOUT + j].data + LOCAL_NAME(offset)(&a->operand[NOUT + j], p), \
                              a->number[j].bits);
         INPUTS(READ)
 #undef READ
     }
     FOR_KEEP(t) {
         const INDEX v = first + t * LANES;
-        O0 made[VEC];
+        OUTPUTS(MADE)
         FOR_VEC(k) {
 #define TAKE(j, name, X, C) const X e##j = held##j[t][k];
             INPUTS(TAKE)
 #undef TAKE
             INPUTS(ELEMENT)
-            made[k] = CAT(store_, O0)((BODY));
+            STEPS
+            OUTPUTS(MAKE)
         }
-        if (v < count) put_vec((O0 *)a->operand[0].data + LOCAL_NAME(offset)(&a->operand[0], LOCAL_NAME(place_of)(a, v)), made);
+        if (v >= count) continue;
+        const LOCAL_NAME(place) p = LOCAL_NAME(place_of)(a, v);
+        (void)p;
+#define WRITE(k, O) put_vec((O *)a->operand[k].data + LOCAL_NAME(offset)(&a->operand[k], p), made##k);
+        OUTPUTS(WRITE)
+#undef WRITE
     }
     if (RANK == 1 && VEC > 1 && group == 0) LOCAL_NAME(rest)(a);
 }
@@ -150,7 +162,7 @@ WORD void LOCAL_NAME(tiles)(const pointwise_lanes_args *a, i64 group)
     LOCAL(X, tile##j, IS_TRANSPOSED(j) ? SIDE * PITCH : 1);                                                            \
     X got##j[SHARE][VEC];                                                                                              \
     {                                                                                                                  \
-        const lanes_operand *const o = &a->operand[1 + j];                                                             \
+        const lanes_operand *const o = &a->operand[NOUT + j];                                                           \
         const X *const base = (const X *)o->data + LOCAL_NAME(outer_offset)(a, o, outer) + row * o->step[1] + col * o->step[0]; \
         const i64 here = LOCAL_NAME(least)(along, (IS_TRANSPOSED(j) ? rows : cols) - VEC);                             \
         UNROLLED for (int t = 0; t < SHARE; ++t) {                                                                     \
@@ -167,19 +179,24 @@ WORD void LOCAL_NAME(tiles)(const pointwise_lanes_args *a, i64 group)
     INPUTS(STAGE)
 #undef STAGE
     SYNC();
-    O0 *const to = (O0 *)a->operand[0].data + LOCAL_NAME(outer_offset)(a, &a->operand[0], outer) + row * a->operand[0].step[1]
-                   + (col + along) * a->operand[0].step[0];
+#define PLACE(k, O) O *const to##k = (O *)a->operand[k].data + LOCAL_NAME(outer_offset)(a, &a->operand[k], outer) + row * a->operand[k].step[1] + (col + along) * a->operand[k].step[0];
+    OUTPUTS(PLACE)
+#undef PLACE
     UNROLLED for (int t = 0; t < SHARE; ++t) {
         const int r = t * DOWN + other;
-        O0 made[VEC];
+        OUTPUTS(MADE)
         FOR_VEC(k) {
 #define TAKE(j, name, X, C) const X e##j = IS_TRANSPOSED(j) ? tile##j[IS_TRANSPOSED(j) ? (along + k) * PITCH + r : 0] : got##j[t][k];
             INPUTS(TAKE)
 #undef TAKE
             INPUTS(ELEMENT)
-            made[k] = CAT(store_, O0)((BODY));
+            STEPS
+            OUTPUTS(MAKE)
         }
-        if (r < rows && along < cols) put_vec(to + r * a->operand[0].step[1], made);
+        if (r >= rows || along >= cols) continue;
+#define WRITE(k, O) put_vec(to##k + r * a->operand[k].step[1], made##k);
+        OUTPUTS(WRITE)
+#undef WRITE
     }
 }
 

@@ -33,20 +33,20 @@ enum {
 
 typedef struct pointwise_walk {
     const pointwise_args *args;
-    int operands;
+    int outputs, operands;                        // how many; outputs come first
     i64 block;                                    // elements that the vector loop takes at a time
     i64 first_row, last_row, first_col, last_col; // the group's part
     i64 row, col, rows, cols;                     // the chunk
     i64 runs, run, length;                        // runs of the chunk, the next one, elements in each
     i64 rest;                                     // elements of the open run that are left for a block of their own
     i64 tail;                                     // elements in the block buffers now,
-    b8 *tail_out;                                 // and where their results belong
-    b8 *base[1 + POINTWISE_INPUTS];               // the operands at the group's place in the outer dimensions
-    b8 *at[1 + POINTWISE_INPUTS];                 // and at the chunk
-    b8 *buffer[1 + POINTWISE_INPUTS];
+    b8 *tail_out[POINTWISE_OUTPUTS];              // and where their results belong
+    b8 *base[POINTWISE_OPERANDS];                 // the operands at the group's place in the outer dimensions
+    b8 *at[POINTWISE_OPERANDS];                   // and at the chunk
+    b8 *buffer[POINTWISE_OPERANDS];
     // For the vector loop: where each operand's elements are, how far they are from those of the next block, and how many blocks.
-    b8 *now[1 + POINTWISE_INPUTS];
-    i64 step[1 + POINTWISE_INPUTS];
+    b8 *now[POINTWISE_OPERANDS];
+    i64 step[POINTWISE_OPERANDS];
     i64 blocks;
 } pointwise_walk;
 
@@ -77,11 +77,12 @@ SHARED void pointwise_scatter(b8 *to, const b8 *buffer, i64 rows, i64 cols, cons
 }
 
 // Goes to a group's part. `buffers` has POINTWISE_BUFFERS bytes for each operand.
-SHARED void pointwise_begin(pointwise_walk *w, const pointwise_args *a, i64 group, int operands, i64 block, b8 *buffers)
+SHARED void pointwise_begin(pointwise_walk *w, const pointwise_args *a, i64 group, int outputs, int operands, i64 block, b8 *buffers)
 {
     const i64 across = group % a->groups_across, rest = group / a->groups_across;
     const i64 outer = rest / a->groups_down;
     w->args = a;
+    w->outputs = outputs;
     w->operands = operands;
     w->block = block;
     w->row = w->first_row = rest % a->groups_down * a->group_rows;
@@ -107,7 +108,8 @@ WORD int pointwise_next_chunk(pointwise_walk *w)
 {
     const pointwise_args *const a = w->args;
     if (w->rows) {
-        if (a->operand[0].staged) pointwise_scatter(w->at[0], w->buffer[0], w->rows, w->cols, &a->operand[0]);
+        SCALAR_LOOP for (int k = 0; k < w->outputs; ++k)
+            if (a->operand[k].staged) pointwise_scatter(w->at[k], w->buffer[k], w->rows, w->cols, &a->operand[k]);
         w->col += a->chunk_cols;
         if (w->col >= w->last_col) {
             w->col = w->first_col;
@@ -124,7 +126,7 @@ WORD int pointwise_next_chunk(pointwise_walk *w)
     SCALAR_LOOP for (int j = 0; j < w->operands; ++j) {
         const pointwise_operand *const o = &a->operand[j];
         w->at[j] = w->base[j] + (w->row * o->stride[1] + w->col * o->stride[0]) * o->bytes;
-        if (j && (o->staged == POINTWISE_STAGED || (o->staged == POINTWISE_STAGED_ONCE && first)))
+        if (j >= w->outputs && (o->staged == POINTWISE_STAGED || (o->staged == POINTWISE_STAGED_ONCE && first)))
             pointwise_gather(w->buffer[j], w->at[j], w->rows, w->cols, o);
     }
     return 1;
@@ -160,8 +162,9 @@ WORD void pointwise_begin_tail(pointwise_walk *w)
     SCALAR_LOOP for (int j = 0; j < w->operands; ++j) {
         const i64 bytes = w->args->operand[j].bytes;
         b8 *const from = w->now[j] + w->blocks * w->step[j] * bytes, *const block = w->buffer[j] + POINTWISE_CHUNK;
-        if (j == 0) w->tail_out = from;
-        if (j && w->step[j]) {
+        if (j < w->outputs) {
+            w->tail_out[j] = from;
+        } else if (w->step[j]) {
             memset(block, 0, (size_t)(w->block * bytes));
             memcpy(block, from, (size_t)(w->tail * bytes));
         }
@@ -172,7 +175,8 @@ WORD void pointwise_begin_tail(pointwise_walk *w)
 
 WORD void pointwise_end_tail(pointwise_walk *w)
 {
-    memcpy(w->tail_out, w->now[0], (size_t)(w->tail * w->args->operand[0].bytes));
+    SCALAR_LOOP for (int k = 0; k < w->outputs; ++k)
+        memcpy(w->tail_out[k], w->now[k], (size_t)(w->tail * w->args->operand[k].bytes));
     w->tail = 0;
 }
 

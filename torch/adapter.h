@@ -146,6 +146,7 @@ struct Call {
     explicit Call(const Override& override) : override(override) {}
     const Override& override;
     const char* reason = nullptr;      // why it can't be served
+    carat_status status = CARAT_OK;    // of carat_call, once it was called
     at::Tensor fresh[CARAT_MAX_OUTPUTS];
     std::vector<at::Tensor> fresh_list;
     std::optional<c10::DeviceIndex> device_index; // of the device argument, where there is one on a device
@@ -167,7 +168,9 @@ struct Functor {
 std::optional<Functor> make_typed(const Override& override);
 Functor make_boxed(const Override& override);
 
-// The boxed call of every functor (boxed.cpp).
+// Serves the arguments on the stack and leaves the results there (boxed.cpp). False: as serve().
+bool serve_stack(Call& call, torch::jit::Stack* stack);
+// The boxed call of every functor.
 void call_boxed(const Override& override, const c10::OperatorHandle& handle, c10::DispatchKeySet keys, torch::jit::Stack* stack);
 
 }  // namespace carat

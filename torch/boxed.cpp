@@ -146,9 +146,11 @@ void push_results(Call& call, torch::jit::Stack* stack)
     for (int i = 0; i < plan.fresh; i++) stack->emplace_back(std::move(call.fresh[i]));
 }
 
-bool serve_stack(const Override& override, torch::jit::Stack* stack)
+}  // namespace
+
+bool serve_stack(Call& call, torch::jit::Stack* stack)
 {
-    Call call(override);
+    const Override& override = call.override;
     carat_arg* args = static_cast<carat_arg*>(alloca(sizeof(carat_arg) * override.plan.kinds.size()));
     if (!pack_stack(call, args, *stack)) {
         turn_away(call);
@@ -158,6 +160,8 @@ bool serve_stack(const Override& override, torch::jit::Stack* stack)
     push_results(call, stack);
     return true;
 }
+
+namespace {
 
 struct Boxed final : Override {
     explicit Boxed(const Override& override) : Override(override) {}
@@ -171,7 +175,10 @@ struct Boxed final : Override {
 
 void call_boxed(const Override& override, const c10::OperatorHandle& handle, c10::DispatchKeySet keys, torch::jit::Stack* stack)
 {
-    if (takes(override) && serve_stack(override, stack)) return;
+    if (takes(override)) {
+        Call call(override);
+        if (serve_stack(call, stack)) return;
+    }
     override.original.callBoxed(handle, keys, stack);
 }
 

@@ -99,7 +99,7 @@ bool serve(Call& call, const carat_arg* args, int count)
             return false;
         }
     }
-    const carat_status status = carat_call(&context, call.override.op, args, call.override.first_out, outs, nouts);
+    const carat_status status = call.status = carat_call(&context, call.override.op, args, call.override.first_out, outs, nouts);
     if (C10_LIKELY(status == CARAT_OK)) {
         call.override.counters->served.fetch_add(1, std::memory_order_relaxed);
         return true;

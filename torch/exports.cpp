@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The adapter's C functions, which Python calls through ctypes. Operators are numbers in Carat's table.
+#include "expression.h"
 #include "install.h"
 #include "select.h"
 
@@ -54,6 +55,16 @@ EXPORT void* carat_torch_scope_open(const uint8_t* takes, size_t count)
 }
 
 EXPORT void carat_torch_scope_close(void* scope) { delete static_cast<carat::Scope*>(scope); }
+
+// Makes an operator that carat_expression_op answered known to PyTorch; returns the name that it has there, after "carat::", NULL on
+// failure. autocast: the carat_dtype that its floating inputs become under autocast, CARAT_DTYPE_NONE for none. `defined` is called
+// with the name of every operator that comes to be, gradients when they are first needed included, and is kept.
+EXPORT const char* carat_torch_expression(const carat_op* op, int autocast, void (*defined)(const carat_op*, const char*))
+{
+    const char* name = nullptr;
+    guarded([&] { name = carat::define_expression(op, static_cast<carat_dtype>(autocast), defined).name.c_str(); });
+    return name;
+}
 
 // Whether a call of any operator on this thread may be served.
 EXPORT int carat_torch_enabled()

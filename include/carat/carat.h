@@ -226,7 +226,8 @@ CARAT_API int64_t carat_pool_trim(void);   // gives all kept blocks back to the 
 
 typedef struct carat_op carat_op; // an operator overload; lives as long as the process
 
-// Finds an overload by its ATen name: "add.Tensor", "exp_", "_softmax.out". NULL if Carat doesn't have it.
+// Finds an overload by its ATen name: "add.Tensor", "exp_", "_softmax.out"; or an operator made of an expression by its own. NULL if
+// Carat doesn't have it.
 CARAT_API const carat_op *carat_op_find(const char *name);
 CARAT_API const char *carat_op_name(const carat_op *op);
 CARAT_API const char *carat_op_family(const carat_op *op);
@@ -256,6 +257,43 @@ typedef struct carat_results {
 // A context whose functional calls leave their results in *results (zero it first; one call at a time).
 CARAT_API carat_context carat_results_context(carat_results *results);
 CARAT_API void carat_results_free(carat_results *results);
+
+// ---------------------------------------------------------------------------------------------------- expressions
+
+// An operator of the program's own, from an expression in C's notation (docs/expressions.md): "x / (1 + exp(-x)) * y", or several
+// outputs "out0 = sin(x); out1 = cos(x)". Its inputs are the names in the order in which they first appear.
+typedef struct carat_named_scalar {
+    const char *name;
+    carat_scalar value; // the default; its kind (not complex) is the scalar's
+} carat_named_scalar;
+
+typedef struct carat_expression {
+    const char *text;
+    const carat_named_scalar *scalars; // names that are numbers of a call, not inputs
+    size_t scalar_count;
+    const carat_dtype *dtypes; // of the outputs, CARAT_DTYPE_NONE where promotion decides; NULL: for all of them
+    const char *gradients;     // formulas ("grad * y" of one input, else "x = grad * y; y = grad * x"); NULL: by differentiation
+} carat_expression;
+
+// Finds or makes the operator, which lives as long as the process. It is called by carat_call with its inputs, then the scalars, of
+// which the last may be left out, and no outputs or all of them in outs; an output may be an input itself, but not overlap one.
+// Inputs broadcast, are promoted as by PyTorch's operators and may have any strides. An expression that is none fails with
+// CARAT_INVALID_ARGUMENT and a message that shows where. Kernels are compiled by the first call that needs them.
+CARAT_API carat_status carat_expression_op(const carat_expression *expression, const carat_op **op);
+
+// The operator that computes gradients of one: with respect to its inputs `inputs`, in `dtypes`, count of them (at most
+// CARAT_MAX_OUTPUTS). Its inputs are those of `op` that it needs, by the same names, and the gradients of all of op's outputs.
+CARAT_API carat_status carat_expression_gradient(const carat_op *op, const int *inputs, const carat_dtype *dtypes, int count,
+                                                 const carat_op **gradient);
+
+// Of an operator from the functions above; names are NULL and counts 0 for any other.
+CARAT_API int carat_expression_inputs(const carat_op *op);
+CARAT_API int carat_expression_outputs(const carat_op *op);
+CARAT_API int carat_expression_scalars(const carat_op *op);
+CARAT_API const char *carat_expression_input(const carat_op *op, int index);
+CARAT_API const char *carat_expression_scalar(const carat_op *op, int index, carat_scalar *value); // and its default
+// The dtypes that a call's outputs have; of its tensors only dtype and dimensions are read.
+CARAT_API carat_status carat_expression_dtypes(const carat_op *op, const carat_arg *args, int nargs, carat_dtype default_dtype, carat_dtype *dtypes);
 
 // ---------------------------------------------------------------------------------------------------- library
 

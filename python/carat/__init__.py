@@ -12,9 +12,10 @@ import os as _os
 
 from ._control import Operator, Stat, disable, enable, is_enabled, ops, stats, use
 from ._info import info
+from ._pointwise import pointwise
 from ._precompile import trace
 
-__all__ = ["Operator", "Stat", "disable", "enable", "info", "is_enabled", "ops", "stats", "trace", "use"]
+__all__ = ["Operator", "Stat", "disable", "enable", "info", "is_enabled", "ops", "pointwise", "stats", "trace", "use"]
 
 if _os.environ.get("CARAT_ENABLE"):
     from ._control import enable_from_environment as _enable_from_environment

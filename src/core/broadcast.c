@@ -140,7 +140,7 @@ static void permuted_strides(int ndim, const int64_t *shape, const int *order, i
 
 void carat_elementwise_strides(const carat_tensor *const *inputs, int count, int ndim, const int64_t *shape, int64_t *strides)
 {
-    enum { MAX_INPUTS = 8 };
+    enum { MAX_INPUTS = 12 };
     if (common_layout(inputs, count, ndim, shape, strides)) return;
     int64_t seen[MAX_INPUTS][CARAT_MAX_DIMS];
     if (count > MAX_INPUTS) count = MAX_INPUTS;

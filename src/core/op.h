@@ -30,7 +30,7 @@ _Static_assert(sizeof(carat_key) == 16, "keys are hashed and compared as 16 byte
 
 // The -D constants of a specialisation, as text: "-DNAME=value" separated by '\n' (values may hold spaces).
 typedef struct carat_defines {
-    char text[2048];
+    char text[32768]; // long enough for the steps of an expression
     size_t length;
 } carat_defines;
 void carat_define(carat_defines *defines, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -95,7 +95,11 @@ struct carat_op {
     const carat_row *row;
     uint16_t row_index;
     bool in_place; // args[0] is written
+    struct carat_op *next; // of those made at run time
 };
+
+// Makes an operator findable by its name, from any thread and for good; answers the one of that name if there is one already.
+const carat_op *carat_op_publish(carat_op *op);
 
 // One call in flight, on the caller's stack.
 struct carat_frame {

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,11 +78,32 @@ const carat_op *carat_op_at(size_t index)
     return index < carat_op_count() ? &table.ops[index] : NULL;
 }
 
+// ---- operators made at run time: a list that grows at its head, so that readers take no lock
+
+static _Atomic(carat_op *) made;
+
+static const carat_op *find_made(const carat_op *first, const char *name)
+{
+    while (first && strcmp(first->name, name)) first = first->next;
+    return first;
+}
+
+const carat_op *carat_op_publish(carat_op *op)
+{
+    op->next = atomic_load_explicit(&made, memory_order_acquire);
+    do {
+        const carat_op *const other = find_made(op->next, op->name);
+        if (other) return other;
+    } while (!atomic_compare_exchange_weak_explicit(&made, &op->next, op, memory_order_acq_rel, memory_order_acquire));
+    return op;
+}
+
 const carat_op *carat_op_find(const char *name)
 {
     if (!name) return NULL;
     const carat_op wanted = { .name = name };
-    return bsearch(&wanted, table.ops, carat_op_count(), sizeof *table.ops, compare_ops);
+    const carat_op *const found = bsearch(&wanted, table.ops, carat_op_count(), sizeof *table.ops, compare_ops);
+    return found ? found : find_made(atomic_load_explicit(&made, memory_order_acquire), name);
 }
 
 const char *carat_op_name(const carat_op *op) { return op->name; }

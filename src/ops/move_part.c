@@ -8,7 +8,7 @@
 carat_status carat_fill(const carat_frame *call, const carat_tensor *out, carat_scalar value)
 {
     const carat_dtype dtype = carat_dtype_of(out);
-    const carat_pointwise launch = { .row = CARAT_POINTWISE_fill, .compute = carat_compute_dtype(dtype), .common = dtype, .out = out,
+    const carat_pointwise launch = { .row = CARAT_POINTWISE_fill, .compute = carat_compute_dtype(dtype), .common = dtype, .out = { out },
                                      .scalar = { value } };
     return carat_pointwise_launch(call, &launch);
 }

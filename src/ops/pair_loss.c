@@ -272,7 +272,7 @@ static carat_status run_each(carat_frame *call, const carat_pair_loss *r)
     choose_strides(r, strides);
     carat_output out;
     CARAT_TRY(carat_output_make(call, 0, r->dtype, r->x->ndim, r->x->shape, strides, &out));
-    each.out = &out.view;
+    each.out[0] = &out.view;
     return carat_pointwise_launch(call, &each);
 }
 

@@ -5,6 +5,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
 static const carat_pointwise_row rows[CARAT_POINTWISE_COUNT] = {
@@ -25,9 +26,26 @@ static const carat_pointwise_row rows[CARAT_POINTWISE_COUNT] = {
 #undef POINTWISE
 };
 
+// ---- rows made at run time: their slots are filled once, so that readers take no lock
+
+enum { MOST_MADE = 16384 };
+static _Atomic(const carat_pointwise_row *) made[MOST_MADE];
+static atomic_int made_count;
+
+int carat_pointwise_add_row(const carat_pointwise_row *row)
+{
+    int index = atomic_load_explicit(&made_count, memory_order_relaxed);
+    do {
+        if (index == MOST_MADE) return -1;
+    } while (!atomic_compare_exchange_weak_explicit(&made_count, &index, index + 1, memory_order_relaxed, memory_order_relaxed));
+    atomic_store_explicit(&made[index], row, memory_order_release);
+    return CARAT_POINTWISE_COUNT + index;
+}
+
 const carat_pointwise_row *carat_pointwise_row_at(int index)
 {
-    return &rows[index];
+    if (index < CARAT_POINTWISE_COUNT) return &rows[index];
+    return atomic_load_explicit(&made[index - CARAT_POINTWISE_COUNT], memory_order_acquire);
 }
 
 // ---- arguments
@@ -253,7 +271,7 @@ carat_status carat_pointwise_run_row(carat_frame *call, carat_pointwise_id id)
     carat_status status = prepare_all(call, row, &p, &launch);
     if (status == CARAT_OK && !call->check_only) {
         status = make_result(call, row, &p, &out);
-        launch.out = &out.view;
+        launch.out[0] = &out.view;
         if (status == CARAT_OK) status = carat_pointwise_launch(call, &launch);
     }
     for (int j = 0; j < p.ready_count; ++j) carat_free(p.ready[j].copy);
@@ -269,7 +287,7 @@ static carat_status run(carat_frame *call)
 carat_status carat_copy(const carat_frame *call, const carat_tensor *to, const carat_tensor *from)
 {
     const carat_pointwise launch = { .row = CARAT_POINTWISE_copy, .compute = carat_compute_dtype(carat_dtype_of(from)),
-                                     .common = carat_dtype_of(from), .out = to, .in = { from } };
+                                     .common = carat_dtype_of(from), .out = { to }, .in = { from } };
     return carat_pointwise_launch(call, &launch);
 }
 

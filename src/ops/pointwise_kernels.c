@@ -8,9 +8,10 @@
 
 // key.dtypes: [0] the output's, [1] the common dtype of the inputs, [2] the arithmetic dtype.
 // key.params[0]: a bit per operand that comes in the arithmetic dtype instead (a number beside halves).
-enum { KEY_OUT, KEY_IN, KEY_COMPUTE };
+enum { KEY_OUT = CARAT_POINTWISE_KEY_OUT, KEY_IN, KEY_COMPUTE = CARAT_POINTWISE_KEY_COMPUTE };
 
-static carat_key make_key(carat_pointwise_id row, carat_dtype out, carat_dtype in, carat_dtype compute, unsigned numbers)
+// Of a row made at run time the key is its number alone.
+static carat_key make_key(int row, carat_dtype out, carat_dtype in, carat_dtype compute, unsigned numbers)
 {
     carat_key key = { .family = CARAT_FAMILY_pointwise, .row = (uint16_t)row };
     key.dtypes[KEY_OUT] = (uint8_t)out;
@@ -22,7 +23,8 @@ static carat_key make_key(carat_pointwise_id row, carat_dtype out, carat_dtype i
 
 static carat_key key_of(const carat_pointwise *launch, carat_dtype out)
 {
-    const carat_pointwise_row *row = carat_pointwise_row_at((int)launch->row);
+    const carat_pointwise_row *row = carat_pointwise_row_at(launch->row);
+    if (row->made) return make_key(launch->row, 0, 0, 0, 0);
     if (row->raw && (launch->row != CARAT_POINTWISE_copy || carat_dtype_of(launch->in[0]) == out)) {
         const carat_dtype raw = carat_raw_dtype(out);
         return make_key(launch->row, raw, raw, raw, 0);
@@ -52,29 +54,76 @@ carat_status carat_pointwise_check(const carat_frame *call, carat_pointwise *lau
     return carat_pointwise_find_kernel(call, launch, out, &launch->kernel);
 }
 
+static carat_dtype output_dtype(const carat_pointwise_row *row, const carat_key *key, int k)
+{
+    return (carat_dtype)(row->made ? row->made->out[k] : key->dtypes[KEY_OUT]);
+}
+
+static carat_dtype input_dtype(const carat_pointwise_row *row, const carat_key *key, int j)
+{
+    if (row->made) return (carat_dtype)row->made->in[j];
+    if (carat_pointwise_is_mask(row, j)) return CARAT_b8;
+    return (carat_dtype)key->dtypes[key->params[0] >> j & 1 ? KEY_COMPUTE : KEY_IN];
+}
+
 // Elements of a block: bytes fill 64 of them, and clang unrolls fewer than 32 elements before it looks for SIMD. The near
 // form's test is made once a block, and a lengthy body waits for itself, so that theirs are longer.
 static int block_elements(const carat_pointwise_row *row, const carat_key *key)
 {
-    size_t smallest = carat_dtype_size((carat_dtype)key->dtypes[KEY_OUT]);
+    size_t smallest = 16;
+    for (int k = 0; k < carat_pointwise_outputs(row); ++k) {
+        const size_t size = carat_dtype_size(output_dtype(row, key, k));
+        if (size < smallest) smallest = size;
+    }
     for (int j = 0; j < row->inputs; ++j) {
-        const size_t size = carat_pointwise_is_mask(row, j) ? 1 : carat_dtype_size((carat_dtype)key->dtypes[KEY_IN]);
+        const size_t size = carat_dtype_size(input_dtype(row, key, j));
         if (size < smallest) smallest = size;
     }
     return row->near || row->lengthy || smallest <= 2 ? 64 : 32;
 }
 
-// The scalars' names.
-void carat_pointwise_describe_scalars(const carat_pointwise_row *row, carat_defines *defines)
+// A define whose name ends in a number.
+static void define_at(carat_defines *defines, const char *name, int index, const char *value)
+{
+    char full[16];
+    snprintf(full, sizeof full, "%s%d", name, index);
+    carat_define(defines, full, "%s", value);
+}
+
+static void describe_scalars(const carat_pointwise_row *row, const carat_key *key, carat_defines *defines)
 {
     const char *scalar = row->scalar_names;
+    carat_define(defines, "NSCALARS", "%d", row->scalars);
     for (int s = 0; s < row->scalars; ++s) {
         const int length = (int)strcspn(scalar, " ");
         char name[8];
         snprintf(name, sizeof name, "S%d", s);
         carat_define(defines, name, "%.*s", length, scalar);
+        define_at(defines, "T", s, carat_dtype_name((carat_dtype)(row->made ? row->made->scalar[s] : key->dtypes[KEY_COMPUTE])));
         scalar += length + (scalar[length] == ' ');
     }
+}
+
+// What kernels of one lane and of many have in common.
+void carat_pointwise_describe_row(const carat_pointwise_row *row, const carat_key *key, carat_defines *defines)
+{
+    const int outputs = carat_pointwise_outputs(row);
+    carat_define(defines, "NOUT", "%d", outputs);
+    carat_define(defines, "NIN", "%d", row->inputs);
+    for (int k = 0; k < outputs; ++k) {
+        define_at(defines, "O", k, carat_dtype_name(output_dtype(row, key, k)));
+        define_at(defines, "BODY", k, row->made ? row->made->body[k] : row->body);
+    }
+    carat_define(defines, "STEPS", "%s", row->made ? row->made->steps : "");
+    if (!row->made) carat_define(defines, "CS", "%s", carat_dtype_name((carat_dtype)key->dtypes[KEY_COMPUTE]));
+    describe_scalars(row, key, defines);
+}
+
+static void describe_near(const carat_pointwise_row *row, carat_defines *defines)
+{
+    carat_define(defines, "NEAR", "%s", row->near);
+    carat_define(defines, "NEAR_STEPS", "%s", row->made ? row->made->near_steps : "");
+    for (int k = 0; k < carat_pointwise_outputs(row); ++k) define_at(defines, "NEAR_BODY", k, row->made ? row->made->body[k] : row->near_body);
 }
 
 void carat_pointwise_describe(const carat_key *key, const carat_target *target, carat_defines *defines)
@@ -84,28 +133,17 @@ void carat_pointwise_describe(const carat_key *key, const carat_target *target, 
         return;
     }
     const carat_pointwise_row *row = carat_pointwise_row_at(key->row);
-    const char *const in = carat_dtype_name((carat_dtype)key->dtypes[KEY_IN]);
-    const char *const compute = carat_dtype_name((carat_dtype)key->dtypes[KEY_COMPUTE]);
-    carat_define(defines, "BODY", "%s", row->body);
-    carat_define(defines, "NIN", "%d", row->inputs);
-    carat_define(defines, "O0", "%s", carat_dtype_name((carat_dtype)key->dtypes[KEY_OUT]));
-    carat_define(defines, "CS", "%s", compute);
+    carat_pointwise_describe_row(row, key, defines);
     carat_define(defines, "BLOCK", "%d", block_elements(row, key));
     const bool exact = row->exact && key->params[0] == 0 && key->dtypes[KEY_IN] == key->dtypes[KEY_OUT];
     carat_define(defines, "WRITE", "%s", exact ? "write_exact_" : "write_block_");
     for (int j = 0; j < row->inputs; ++j) {
-        char name[8];
-        const bool mask = carat_pointwise_is_mask(row, j), number = key->params[0] >> j & 1;
-        snprintf(name, sizeof name, "X%d", j);
-        carat_define(defines, name, "%s", mask ? "b8" : number ? compute : in);
-        snprintf(name, sizeof name, "C%d", j);
-        carat_define(defines, name, "%s", mask ? "b8" : compute);
+        const carat_dtype dtype = input_dtype(row, key, j);
+        const bool as_it_is = row->made || carat_pointwise_is_mask(row, j);
+        define_at(defines, "X", j, carat_dtype_name(dtype));
+        define_at(defines, "C", j, carat_dtype_name(as_it_is ? dtype : (carat_dtype)key->dtypes[KEY_COMPUTE]));
     }
-    if (row->near) {
-        carat_define(defines, "NEAR", "%s", row->near);
-        carat_define(defines, "NEAR_BODY", "%s", row->near_body);
-    }
-    carat_pointwise_describe_scalars(row, defines);
+    if (row->near) describe_near(row, defines);
 }
 
 typedef struct emitter {

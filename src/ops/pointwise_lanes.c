@@ -6,6 +6,7 @@
 #include "ops/pointwise_space.h"
 #include "pointwise_lanes_args.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -20,15 +21,30 @@ enum {
     LARGEST_U32_COUNT = 0x7fff0000,
 };
 
-// ---- keys: dtypes are the output's, the inputs' common one, the arithmetic one, and another one that some inputs come in
+// ---- keys: dtypes are the output's, the inputs' common one, the arithmetic one, and another one that some inputs come in. Rows made
+// at run time say all these themselves.
 
-enum { KEY_OUT, KEY_COMMON, KEY_COMPUTE, KEY_OTHER };
-// params: NUMBERS (inputs in the arithmetic dtype), OTHERS (in the other one) and how inputs are read have a bit for each input
-enum { KEY_NUMBERS, KEY_PART, KEY_RANK, KEY_WIDE, KEY_OTHERS, KEY_REPEATED, KEY_IN_ARGS, KEY_TRANSPOSED };
+enum { KEY_OUT = CARAT_POINTWISE_KEY_OUT, KEY_COMMON, KEY_COMPUTE = CARAT_POINTWISE_KEY_COMPUTE, KEY_OTHER };
+// params: NUMBERS (inputs in the arithmetic dtype) and OTHERS (in the other one) have a bit for each input of a row of the table;
+// FROM, three bytes, has two bits for each input of any row
+enum { KEY_NUMBERS, KEY_PART, KEY_RANK, KEY_WIDE, KEY_OTHERS, KEY_FROM };
 typedef enum part { SPANS, STRIDED_SPANS, TILES, STRIDED_TILES } part; // STRIDED: vectors of one element
+typedef enum origin { MEMORY, REPEATED, NUMBER, TRANSPOSED } origin;    // where an input is read from
+_Static_assert(CARAT_POINTWISE_INPUTS * 2 <= 3 * 8, "origins fit their bytes");
+
+static void set_origin(carat_key *key, int j, origin from)
+{
+    key->params[KEY_FROM + j / 4] |= (uint8_t)(from << j % 4 * 2);
+}
+
+static origin origin_of(const carat_key *key, int j)
+{
+    return (origin)(key->params[KEY_FROM + j / 4] >> j % 4 * 2 & 3);
+}
 
 static carat_dtype input_dtype(const carat_key *key, const carat_pointwise_row *row, int j)
 {
+    if (row->made) return (carat_dtype)row->made->in[j];
     if (carat_pointwise_is_mask(row, j)) return CARAT_b8;
     const int place = key->params[KEY_NUMBERS] >> j & 1 ? KEY_COMPUTE : key->params[KEY_OTHERS] >> j & 1 ? KEY_OTHER : KEY_COMMON;
     return (carat_dtype)key->dtypes[place];
@@ -36,7 +52,11 @@ static carat_dtype input_dtype(const carat_key *key, const carat_pointwise_row *
 
 static int64_t largest_element(const carat_key *key, const carat_pointwise_row *row)
 {
-    size_t largest = carat_dtype_size((carat_dtype)key->dtypes[KEY_OUT]);
+    size_t largest = row->made ? 1 : carat_dtype_size((carat_dtype)key->dtypes[KEY_OUT]);
+    for (int k = 0; row->made && k < row->made->outputs; ++k) {
+        const size_t size = carat_dtype_size((carat_dtype)row->made->out[k]);
+        if (size > largest) largest = size;
+    }
     for (int j = 0; j < row->inputs; ++j) {
         const size_t size = carat_dtype_size(input_dtype(key, row, j));
         if (size > largest) largest = size;
@@ -58,7 +78,7 @@ static int64_t vector_elements(const carat_key *key, const carat_pointwise_row *
 // a single input of halves and none at all are worth two, and elements one by one as many as registers allow.
 static int64_t vectors_held(const carat_key *key, const carat_pointwise_row *row)
 {
-    const bool wide = carat_dtype_size((carat_dtype)key->dtypes[KEY_COMPUTE]) >= 8;
+    const bool wide = row->made ? largest_element(key, row) >= 8 : carat_dtype_size((carat_dtype)key->dtypes[KEY_COMPUTE]) >= 8;
     if (key->params[KEY_PART] == STRIDED_SPANS) return wide || row->inputs > 2 ? 4 : 8;
     return row->inputs == 0 || (row->inputs == 1 && vector_elements(key, row) > 4) ? 2 : 1;
 }
@@ -73,16 +93,16 @@ static int64_t tile_side(const carat_key *key, const carat_pointwise_row *row)
 static void describe_input(const carat_key *key, const carat_pointwise_row *row, int j, carat_defines *defines)
 {
     char name[16];
+    static const char *const origins[] = { "memory", "repeated", "number", "transposed" };
     const char *const dtype = carat_dtype_name(input_dtype(key, row, j));
-    const char *const from = key->params[KEY_IN_ARGS] >> j & 1 ? "number" : key->params[KEY_REPEATED] >> j & 1 ? "repeated"
-                             : key->params[KEY_TRANSPOSED] >> j & 1 ? "transposed" : "memory";
+    const bool as_it_is = row->made || carat_pointwise_is_mask(row, j);
     const char *const common = carat_dtype_name((carat_dtype)key->dtypes[KEY_COMMON]);
     snprintf(name, sizeof name, "X%d", j);
     carat_define(defines, name, "%s", dtype);
     snprintf(name, sizeof name, "FROM%d", j);
-    carat_define(defines, name, "%s", from);
+    carat_define(defines, name, "%s", origins[origin_of(key, j)]);
     snprintf(name, sizeof name, "C%d", j);
-    carat_define(defines, name, "%s", carat_pointwise_is_mask(row, j) ? "b8" : carat_dtype_name((carat_dtype)key->dtypes[KEY_COMPUTE]));
+    carat_define(defines, name, "%s", as_it_is ? dtype : carat_dtype_name((carat_dtype)key->dtypes[KEY_COMPUTE]));
     snprintf(name, sizeof name, "LOAD%d(e)", j);
     if (key->params[KEY_OTHERS] >> j & 1) carat_define(defines, name, "load_%s(store_%s(load_%s(e)))", common, common, dtype);
     else carat_define(defines, name, "load_%s(e)", dtype);
@@ -91,8 +111,8 @@ static void describe_input(const carat_key *key, const carat_pointwise_row *row,
 void carat_pointwise_describe_lanes(const carat_key *key, carat_defines *defines)
 {
     const carat_pointwise_row *row = carat_pointwise_row_at(key->row);
-    carat_define(defines, "BODY", "%s", row->body);
-    carat_define(defines, "NIN", "%d", row->inputs);
+    carat_pointwise_describe_row(row, key, defines);
+    carat_define(defines, "LANES_OPERANDS", "%d", carat_pointwise_outputs(row) + row->inputs);
     carat_define(defines, "PART", "%s", key->params[KEY_PART] >= TILES ? "tiles" : "spans");
     carat_define(defines, "LANES", "%d", LANES);
     carat_define(defines, "KEEP", "%d", (int)vectors_held(key, row));
@@ -100,10 +120,7 @@ void carat_pointwise_describe_lanes(const carat_key *key, carat_defines *defines
     carat_define(defines, "RANK", "%d", key->params[KEY_RANK] ? key->params[KEY_RANK] : 1);
     carat_define(defines, "SIDE", "%d", (int)tile_side(key, row));
     carat_define(defines, "INDEX", "%s", key->params[KEY_WIDE] ? "u64" : "u32");
-    carat_define(defines, "O0", "%s", carat_dtype_name((carat_dtype)key->dtypes[KEY_OUT]));
-    carat_define(defines, "CS", "%s", carat_dtype_name((carat_dtype)key->dtypes[KEY_COMPUTE]));
     for (int j = 0; j < row->inputs; ++j) describe_input(key, row, j, defines);
-    carat_pointwise_describe_scalars(row, defines);
 }
 
 // An input that lies on the host beside an output on a device: it travels in the arguments.
@@ -122,8 +139,9 @@ static bool all_of(const carat_pointwise *launch, const carat_pointwise_row *row
 // The dtypes of a launch's key; the part comes later. Steps aside where inputs come in more dtypes than a key names.
 static carat_status begin_key(const carat_pointwise *launch, const carat_pointwise_row *row, carat_dtype out, carat_key *key)
 {
-    const bool raw = row->raw && launch->common == out && all_of(launch, row, out);
     *key = (carat_key){ .family = CARAT_FAMILY_pointwise, .row = (uint16_t)launch->row };
+    if (row->made) return CARAT_OK;
+    const bool raw = row->raw && launch->common == out && all_of(launch, row, out);
     key->dtypes[KEY_OUT] = (uint8_t)(raw ? carat_raw_dtype(out) : out);
     key->dtypes[KEY_COMMON] = (uint8_t)(raw ? carat_raw_dtype(out) : launch->common);
     key->dtypes[KEY_COMPUTE] = (uint8_t)(raw ? carat_raw_dtype(out) : launch->compute);
@@ -145,7 +163,7 @@ static carat_status begin_key(const carat_pointwise *launch, const carat_pointwi
 carat_status carat_pointwise_check_lanes(const carat_pointwise *launch, carat_dtype out)
 {
     carat_key key;
-    return begin_key(launch, carat_pointwise_row_at((int)launch->row), out, &key);
+    return begin_key(launch, carat_pointwise_row_at(launch->row), out, &key);
 }
 
 // ---- the plan
@@ -160,8 +178,9 @@ static bool takes_vectors(const carat_pointwise_space *s, const carat_pointwise 
 {
     if (s->size[0] < width || (s->rank > 1 && !divides(s->size[0], width))) return false;
     for (int j = 0; j < s->operands; ++j) {
-        const carat_tensor *tensor = j ? launch->in[j - 1] : launch->out;
-        if (j && (s->stride[j][0] == 0 || is_number(launch, j - 1))) continue; // one element for all of it
+        const bool input = j >= s->outputs;
+        const carat_tensor *tensor = input ? launch->in[j - s->outputs] : launch->out[j];
+        if (input && (s->stride[j][0] == 0 || is_number(launch, j - s->outputs))) continue; // one element for all of it
         if (s->stride[j][0] != 1) return false;
         if (!divides((int64_t)(uintptr_t)carat_data(tensor), width * (int64_t)carat_dtype_size(carat_dtype_of(tensor)))) return false;
         for (int d = 1; d < s->rank; ++d)
@@ -191,7 +210,7 @@ static int64_t plan_spans(pointwise_lanes_args *a, const carat_pointwise_space *
     const bool vectors = takes_vectors(s, launch, width);
     if (!vectors) key->params[KEY_PART] = STRIDED_SPANS;
     for (int j = 0; vectors && j < row->inputs; ++j)
-        if (s->stride[j + 1][0] == 0 && !is_number(launch, j)) key->params[KEY_REPEATED] |= (uint8_t)(1u << j);
+        if (s->stride[s->outputs + j][0] == 0 && !is_number(launch, j)) set_origin(key, j, REPEATED);
     fill_space(a, s, vectors ? width : 1);
     a->count = 1;
     for (int d = 0; d < s->rank; ++d) a->count *= a->size[d];
@@ -201,7 +220,7 @@ static int64_t plan_spans(pointwise_lanes_args *a, const carat_pointwise_space *
     return parts_of((int64_t)a->count, LANES * vectors_held(key, row));
 }
 
-// Whether an input is consecutive along dimension 1 and not 0.
+// Whether operand j is consecutive along dimension 1 and not 0.
 static bool is_transposed(const carat_pointwise_space *s, int j)
 {
     return s->stride[j][1] == 1 && s->stride[j][0] != 1 && s->stride[j][0] != 0;
@@ -212,10 +231,10 @@ static bool tile_takes_vectors(const carat_pointwise_space *s, const carat_point
 {
     if (!divides(s->size[0], width) || !divides(s->size[1], width)) return false;
     for (int j = 0; j < s->operands; ++j) {
-        const carat_tensor *tensor = j ? launch->in[j - 1] : launch->out;
-        if (j && is_number(launch, j - 1)) continue;
-        const int consecutive = j && is_transposed(s, j);
-        if (j && s->stride[j][0] == 0) continue;
+        const bool input = j >= s->outputs;
+        const carat_tensor *tensor = input ? launch->in[j - s->outputs] : launch->out[j];
+        if (input && (s->stride[j][0] == 0 || is_number(launch, j - s->outputs))) continue;
+        const int consecutive = input && is_transposed(s, j);
         if (s->stride[j][consecutive] != 1) return false;
         if (!divides((int64_t)(uintptr_t)carat_data(tensor), width * (int64_t)carat_dtype_size(carat_dtype_of(tensor)))) return false;
         for (int d = 0; d < s->rank; ++d)
@@ -232,8 +251,8 @@ static int64_t plan_tiles(pointwise_lanes_args *a, const carat_pointwise_space *
     fill_space(a, s, 1);
     for (int j = 0; j < row->inputs; ++j) {
         if (is_number(launch, j)) continue;
-        if (s->stride[j + 1][0] == 0) key->params[KEY_REPEATED] |= (uint8_t)(1u << j);
-        else if (is_transposed(s, j + 1)) key->params[KEY_TRANSPOSED] |= (uint8_t)(1u << j);
+        if (s->stride[s->outputs + j][0] == 0) set_origin(key, j, REPEATED);
+        else if (is_transposed(s, s->outputs + j)) set_origin(key, j, TRANSPOSED);
     }
     const int64_t side = tile_side(key, row);
     int64_t groups = 1;
@@ -245,34 +264,35 @@ static int64_t plan_tiles(pointwise_lanes_args *a, const carat_pointwise_space *
 
 static void fill_operands(pointwise_lanes_args *a, const carat_pointwise *launch, const carat_pointwise_row *row, carat_key *key)
 {
-    a->operand[0].data = carat_data(launch->out);
+    const int outputs = carat_pointwise_outputs(row);
+    for (int k = 0; k < outputs; ++k) a->operand[k].data = carat_data(launch->out[k]);
     for (int j = 0; j < row->inputs; ++j) {
         const carat_tensor *in = launch->in[j];
         if (!is_number(launch, j)) {
-            a->operand[1 + j].data = carat_data(in);
+            a->operand[outputs + j].data = carat_data(in);
             continue;
         }
         memcpy(a->number[j].bits, carat_data(in), carat_dtype_size(carat_dtype_of(in)));
-        key->params[KEY_IN_ARGS] |= (uint8_t)(1u << j);
+        set_origin(key, j, NUMBER);
     }
-    const carat_dtype scalars = row->raw ? carat_dtype_of(launch->out) : launch->compute;
-    for (int i = 0; i < row->scalars; ++i) carat_scalar_store(launch->scalar[i], scalars, a->scalar[i].bits);
+    for (int i = 0; i < row->scalars; ++i)
+        carat_scalar_store(launch->scalar[i], carat_pointwise_scalar_dtype(row, launch, i), a->scalar[i].bits);
 }
 
 carat_status carat_pointwise_launch_lanes(const carat_frame *call, const carat_pointwise *launch)
 {
-    const carat_pointwise_row *row = carat_pointwise_row_at((int)launch->row);
+    const carat_pointwise_row *row = carat_pointwise_row_at(launch->row);
     pointwise_lanes_args a;
     carat_pointwise_space s;
     carat_key key;
-    CARAT_TRY(begin_key(launch, row, carat_dtype_of(launch->out), &key));
-    carat_pointwise_shape(&s, launch, row->inputs);
+    CARAT_TRY(begin_key(launch, row, carat_dtype_of(launch->out[0]), &key));
+    carat_pointwise_shape(&s, launch, carat_pointwise_outputs(row), row->inputs);
     const bool transposed = carat_pointwise_find_transposed(&s);
     if (s.rank > LANES_RANK) return carat_step_aside("rank");
-    memset(&a, 0, sizeof a);
-    a.numel = (uint64_t)carat_numel(launch->out);
+    memset(&a, 0, offsetof(pointwise_lanes_args, operand) + sizeof *a.operand * (size_t)(carat_pointwise_outputs(row) + row->inputs));
+    a.numel = (uint64_t)carat_numel(launch->out[0]);
     fill_operands(&a, launch, row, &key);
-    if (s.rank == 0) s = (carat_pointwise_space){ .rank = 1, .operands = s.operands, .size = { 1 }, .stride = { { 1 } } };
+    if (s.rank == 0) s = (carat_pointwise_space){ .rank = 1, .outputs = s.outputs, .operands = s.operands, .size = { 1 }, .stride = { { 1 } } };
     const bool tiled = transposed && s.size[0] >= SHORT_SIDE && s.size[1] >= SHORT_SIDE;
     const int64_t groups = tiled ? plan_tiles(&a, &s, launch, row, &key) : plan_spans(&a, &s, launch, row, &key);
     return carat_run_kernel(call, &key, &a, sizeof a, groups, 1);
@@ -287,16 +307,17 @@ typedef struct emitter {
 
 static void emit_layouts(const emitter *to, carat_key key)
 {
-    static const struct { part part; int rank, repeated, transposed; } layouts[] = {
-        { SPANS, 1, 0, 0 }, { SPANS, 2, 1, 0 }, { STRIDED_SPANS, 1, 0, 0 }, { STRIDED_SPANS, 2, 0, 0 }, { STRIDED_SPANS, LANES_RANK, 0, 0 },
-        { TILES, 0, 0, 1 }, { STRIDED_TILES, 0, 0, 1 },
+    static const struct { part part; int rank; bool repeated, transposed; } layouts[] = {
+        { SPANS, 1, false, false }, { SPANS, 2, true, false }, { STRIDED_SPANS, 1, false, false }, { STRIDED_SPANS, 2, false, false }, { STRIDED_SPANS, LANES_RANK, false, false },
+        { TILES, 0, false, true }, { STRIDED_TILES, 0, false, true },
     };
     const int inputs = carat_pointwise_row_at(key.row)->inputs;
     for (size_t i = 0; i < sizeof layouts / sizeof *layouts; ++i) {
         key.params[KEY_PART] = (uint8_t)layouts[i].part;
         key.params[KEY_RANK] = (uint8_t)layouts[i].rank;
-        key.params[KEY_REPEATED] = inputs > 1 ? (uint8_t)(layouts[i].repeated << 1) : 0;
-        key.params[KEY_TRANSPOSED] = inputs ? (uint8_t)layouts[i].transposed : 0;
+        key.params[KEY_FROM] = 0;
+        if (inputs > 1 && layouts[i].repeated) set_origin(&key, 1, REPEATED);
+        if (inputs && layouts[i].transposed) set_origin(&key, 0, TRANSPOSED);
         to->emit(to->arg, &key);
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A row of the pointwise table, and the family's parts: keys of its kernels (pointwise_kernels.c), the plan of a launch
-// (pointwise_launch.c).
+// A row of the pointwise table or made at run time, and the family's parts: keys of its kernels (pointwise_kernels.c), the plan of
+// a launch (pointwise_launch.c).
 #ifndef CARAT_OPS_POINTWISE_ROW_H
 #define CARAT_OPS_POINTWISE_ROW_H
 
@@ -15,8 +15,17 @@ enum { CARAT_POINTWISE_PARAMS = 8 };
 #define SCALAR(s) (-((s) + 1)) // argument is scalar s
 #define SKIP 0                 // argument does not matter here
 
+// What a row made at run time says itself: the table's rows have it in their keys.
+typedef struct carat_pointwise_made {
+    uint8_t outputs;
+    uint8_t out[CARAT_MAX_OUTPUTS], in[CARAT_POINTWISE_INPUTS], scalar[CARAT_POINTWISE_SCALARS]; // carat_dtype
+    const char *steps, *near_steps; // declarations that bodies build on
+    const char *body[CARAT_MAX_OUTPUTS];
+} carat_pointwise_made;
+
 typedef struct carat_pointwise_row {
     carat_row base;
+    const carat_pointwise_made *made; // NULL in the table: one output, whose body stands here
     const char *body;
     const char *near, *near_body; // a cheaper body and the condition under which it is right, or NULL
     uint8_t inputs;
@@ -38,6 +47,15 @@ typedef struct carat_pointwise_row {
 } carat_pointwise_row;
 
 const carat_pointwise_row *carat_pointwise_row_at(int index);
+// Gives a row made at run time, which stays as it is from then on, its number; -1 when there are too many.
+int carat_pointwise_add_row(const carat_pointwise_row *row);
+
+static inline int carat_pointwise_outputs(const carat_pointwise_row *row) { return row->made ? row->made->outputs : 1; }
+// The dtype of scalar s in a launch.
+static inline carat_dtype carat_pointwise_scalar_dtype(const carat_pointwise_row *row, const carat_pointwise *launch, int s)
+{
+    return row->made ? (carat_dtype)row->made->scalar[s] : row->raw ? carat_dtype_of(launch->out[0]) : launch->compute;
+}
 
 // A number in an argument: a Scalar, int, float, or a 0-d CPU tensor.
 bool carat_pointwise_number(const carat_arg *arg, carat_scalar *number);
@@ -63,6 +81,9 @@ carat_status carat_pointwise_log_sigmoid_backward(carat_frame *call);
 carat_status carat_pointwise_glu(carat_frame *call);
 carat_status carat_pointwise_glu_backward(carat_frame *call);
 
+// Dtypes in a key of a row of the table: what comes out, and what is computed in.
+enum { CARAT_POINTWISE_KEY_OUT = 0, CARAT_POINTWISE_KEY_COMPUTE = 2 };
+
 static inline bool carat_pointwise_is_mask(const carat_pointwise_row *row, int j)
 {
     return row->kinds && row->kinds[j] == 'b';
@@ -79,7 +100,7 @@ carat_status carat_pointwise_launch_lanes(const carat_frame *call, const carat_p
 void carat_pointwise_describe_lanes(const carat_key *key, carat_defines *defines);
 void carat_pointwise_enumerate_lanes(void (*emit)(void *arg, const carat_key *key), void *arg);
 
-void carat_pointwise_describe_scalars(const carat_pointwise_row *row, carat_defines *defines);
+void carat_pointwise_describe_row(const carat_pointwise_row *row, const carat_key *key, carat_defines *defines);
 void carat_pointwise_describe(const carat_key *key, const carat_target *target, carat_defines *defines);
 void carat_pointwise_enumerate(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg);
 

@@ -25,7 +25,7 @@ static void swap_dims(carat_pointwise_space *s, int a, int b)
     }
 }
 
-// Whether dimension a should lie inside b: the first operand with different strides there decides, the output first.
+// Whether dimension a should lie inside b: the first operand with different strides there decides, outputs first.
 static bool lies_inside(const carat_pointwise_space *s, int a, int b)
 {
     for (int j = 0; j < s->operands; ++j) {
@@ -42,14 +42,15 @@ static bool mergeable(const carat_pointwise_space *s, int inner)
     return true;
 }
 
-void carat_pointwise_shape(carat_pointwise_space *s, const carat_pointwise *launch, int inputs)
+void carat_pointwise_shape(carat_pointwise_space *s, const carat_pointwise *launch, int outputs, int inputs)
 {
-    const carat_tensor *out = launch->out;
+    const carat_tensor *out = launch->out[0];
     s->rank = out->ndim;
-    s->operands = 1 + inputs;
+    s->outputs = outputs;
+    s->operands = outputs + inputs;
     int64_t strides[CARAT_MAX_DIMS];
     for (int j = 0; j < s->operands; ++j) {
-        carat_broadcast_strides(j ? launch->in[j - 1] : out, out->ndim, out->shape, strides);
+        carat_broadcast_strides(j < outputs ? launch->out[j] : launch->in[j - outputs], out->ndim, out->shape, strides);
         for (int d = 0; d < out->ndim; ++d) s->stride[j][d] = strides[out->ndim - 1 - d];
     }
     for (int d = 0; d < out->ndim; ++d) s->size[d] = out->shape[out->ndim - 1 - d];

@@ -240,10 +240,10 @@ carat_status carat_pointwise_log_sigmoid(carat_frame *call)
     const carat_dtype dtype = carat_dtype_of(self);
     for (int i = 0; i < 2; ++i) CARAT_TRY(carat_output_make(call, i, dtype, self->ndim, self->shape, NULL, &out[i]));
     carat_pointwise launch = { .row = CARAT_POINTWISE_log_sigmoid, .compute = carat_compute_dtype(dtype), .common = dtype,
-                               .out = &out[0].view, .in = { self } };
+                               .out = { &out[0].view }, .in = { self } };
     CARAT_TRY(carat_pointwise_launch(call, &launch));
     launch.row = CARAT_POINTWISE_log_sigmoid_buffer;
-    launch.out = &out[1].view;
+    launch.out[0] = &out[1].view;
     return carat_pointwise_launch(call, &launch);
 }
 
@@ -301,8 +301,8 @@ carat_status carat_pointwise_glu_backward(carat_frame *call)
     const carat_tensor *given = carat_output_given(call, 0);
     if (given && (carat_overlap_of(given, g) != CARAT_DISJOINT || carat_overlap_of(given, self) != CARAT_DISJOINT))
         return carat_step_aside("output overlaps an input");
-    carat_pointwise first = { .row = CARAT_POINTWISE_glu, .compute = carat_compute_dtype(dtype), .common = dtype, .out = &to[0], .in = { g, &in[1] } };
-    carat_pointwise second = { .row = CARAT_POINTWISE_glu_backward, .compute = first.compute, .common = dtype, .out = &to[1], .in = { g, &in[0], &in[1] } };
+    carat_pointwise first = { .row = CARAT_POINTWISE_glu, .compute = carat_compute_dtype(dtype), .common = dtype, .out = { &to[0] }, .in = { g, &in[1] } };
+    carat_pointwise second = { .row = CARAT_POINTWISE_glu_backward, .compute = first.compute, .common = dtype, .out = { &to[1] }, .in = { g, &in[0], &in[1] } };
     CARAT_TRY(carat_pointwise_check(call, &first, dtype));
     CARAT_TRY(carat_pointwise_check(call, &second, dtype));
     carat_output out;

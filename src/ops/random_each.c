@@ -129,7 +129,7 @@ carat_status carat_random_run_dropout(carat_frame *call) // input, p, train
     carat_like_strides(input, strides);
     mask.view = (carat_tensor){ .device = call->device, .ndim = input->ndim, .dl_dtype = carat_dtype_to_dl(CARAT_b8),
                                 .shape = input->shape, .strides = strides };
-    carat_pointwise drop = { .row = CARAT_POINTWISE_native_dropout_backward, .compute = carat_compute_dtype(dtype), .out = &out.view,
+    carat_pointwise drop = { .row = CARAT_POINTWISE_native_dropout_backward, .compute = carat_compute_dtype(dtype), .out = { &out.view },
                              .in = { input, &mask.view }, .scalar = { carat_scalar_load(dtype, scale) } };
     CARAT_TRY(carat_pointwise_check(call, &drop, dtype));
     CARAT_TRY(carat_output_make(call, 1, CARAT_b8, input->ndim, input->shape, strides, &mask));

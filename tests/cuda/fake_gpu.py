@@ -248,8 +248,8 @@ class Call:
 
 
 def overload_name(op):
-    name = op._schema.name.removeprefix("aten::")
-    return name + ("." + op._overloadname if op._overloadname != "default" else "")
+    namespace, name = op._schema.name.split("::")  # an expression's forms have one name
+    return name + ("." + op._overloadname if namespace == "aten" and op._overloadname != "default" else "")
 
 
 def tensors_in(values):

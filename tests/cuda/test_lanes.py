@@ -4,6 +4,7 @@
 import pytest
 import torch
 
+import carat
 from fake_gpu import StepsAside, check, run
 
 aten = torch.ops.aten
@@ -39,6 +40,38 @@ def test_pointwise_maths(dtype):
     check(aten.add.Tensor, x, torch.randn(1027))
     check(aten.gt.Scalar, x, 0.5)
     check(aten.where.self, x > 0, x, -x)
+
+
+# ---- expressions
+
+SWIGLU = carat.pointwise("x / (1 + exp(-x)) * y")
+SEVERAL = carat.pointwise("out0 = a * b + n; out1 = a > b; out2 = int32(c) + d; out3 = max(a, c)", scalars={"n": 0.5})
+
+
+@dtypes(*FLOATS)
+def test_expression_layouts(dtype):
+    x, y = torch.randn(33, 70).to(dtype), torch.randn(33, 70).to(dtype)
+    for p, q in ((x, y), (x.t(), y.t().contiguous()), (x[:, ::2], y[:, 1::2]), (x[:, :1], y[0]), (x[1:, 1:], y[1:, 1:]), (x.flip(1), y[:1]), (x[0, 0], y)):
+        mine, = check(SWIGLU.op, p, q)
+        torch.testing.assert_close(mine, torch.nn.functional.silu(p) * q, rtol=2e-2 if dtype.itemsize == 2 else 1e-5, atol=1e-2 if dtype.itemsize == 2 else 1e-5)
+    check(SWIGLU._out, x, y, out0=torch.empty(70, 33).t(), theirs=[SWIGLU(x, y, out=torch.empty(70, 33).t())])
+
+
+def test_expression_dtypes():
+    a, b, c, d = torch.randn(40, 64), torch.randn(64).bfloat16(), torch.randn(40, 1, dtype=torch.float64), torch.arange(64, dtype=torch.uint8)
+    for operands in ((a, b, c, d), (a.t().contiguous().t(), b, c, d), (a, b, c, d > 3), (a.half(), b, a.short(), d)):
+        check(SEVERAL.op, *operands, n=1.5)
+    many = carat.pointwise("a*b + c*d + e*f + g*h + i*j + k*l")
+    check(many.op, *(torch.randn(5, 12) for _ in range(12)))
+
+
+def test_expression_gradient():
+    f = carat.pointwise("clamp(x, -1, 1) * tanh(y) + pow(x, y) % 3 + where(x > y, log(x), sqrt(y))")
+    x, y = torch.rand(50, requires_grad=True), torch.rand(50, requires_grad=True)
+    node = f(x, y).sum().grad_fn  # which makes the operator of its gradient
+    gradient = [op for op in dir(torch.ops.carat) if op.startswith("gradient_")][-1]
+    check(getattr(torch.ops.carat, gradient).default, x.detach(), y.detach(), torch.randn(50))
+    assert node is not None
 
 
 # ---- softmax

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+// Autograd of users' expressions. A gradient is an expression too, so it is an operator of its own, called through the dispatcher:
+// tracers see it, and it has a gradient in turn. The engine sums a gradient up to its input's shape.
+#include "expression.h"
+
+#include <ATen/core/LegacyTypeDispatch.h>
+#include <torch/csrc/autograd/function.h>
+#include <torch/csrc/autograd/functions/utils.h>
+#include <torch/csrc/autograd/saved_variable.h>
+
+#include <cstring>
+
+namespace carat {
+
+// How the gradients of some inputs are computed: by operators of at most CARAT_MAX_OUTPUTS results.
+struct Gradients {
+    struct Part {
+        c10::OperatorHandle handle;
+        std::vector<int> sources; // of each operand: input i of the forward operator, or ~k for the gradient of its output k
+        std::vector<int> inputs;  // whose gradients the results are
+    };
+    std::vector<Part> parts;
+    std::vector<int> needed; // inputs of the forward operator that are saved
+};
+
+Expression::Expression() = default;
+Expression::~Expression() = default;
+
+namespace {
+
+namespace autograd = torch::autograd;
+
+int input_named(const carat_op* op, const char* name)
+{
+    for (int j = 0; j < carat_expression_inputs(op); j++)
+        if (std::strcmp(carat_expression_input(op, j), name) == 0) return j;
+    return -1;
+}
+
+Gradients::Part make_part(const Expression& expression, const std::vector<int>& inputs, const std::vector<carat_dtype>& dtypes)
+{
+    const carat_op* op;
+    const carat_status status = carat_expression_gradient(expression.op, inputs.data(), dtypes.data(), static_cast<int>(inputs.size()), &op);
+    TORCH_CHECK(status == CARAT_OK, carat_last_error());
+    Gradients::Part part{*define_expression(op, CARAT_DTYPE_NONE, nullptr).functional, {}, inputs};
+    const int count = carat_expression_inputs(op), first_gradient = count - expression.outputs;
+    for (int j = 0; j < count; j++)
+        part.sources.push_back(j < first_gradient ? input_named(expression.op, carat_expression_input(op, j)) : ~(j - first_gradient));
+    return part;
+}
+
+std::unique_ptr<Gradients> make_gradients(const Expression& expression, const std::string& wanted)
+{
+    auto made = std::make_unique<Gradients>();
+    std::vector<int> inputs;
+    std::vector<carat_dtype> dtypes;
+    std::vector<bool> needed(wanted.size());
+    for (size_t j = 0; j <= wanted.size(); j++) {
+        if (inputs.size() == CARAT_MAX_OUTPUTS || (j == wanted.size() && !inputs.empty())) {
+            made->parts.push_back(make_part(expression, inputs, dtypes));
+            inputs.clear();
+            dtypes.clear();
+        }
+        if (j == wanted.size() || wanted[j] == 0) continue;
+        inputs.push_back(static_cast<int>(j));
+        dtypes.push_back(static_cast<carat_dtype>(wanted[j] - 1));
+    }
+    for (const Gradients::Part& part : made->parts)
+        for (const int source : part.sources)
+            if (source >= 0) needed[source] = true;
+    for (size_t j = 0; j < needed.size(); j++)
+        if (needed[j]) made->needed.push_back(static_cast<int>(j));
+    return made;
+}
+
+// `wanted`: of each input one more than the dtype of its gradient, 0 for none.
+const Gradients& gradients_of(Expression& expression, const std::string& wanted)
+{
+    {
+        const std::lock_guard<std::mutex> lock(expression.mutex);
+        for (const auto& known : expression.gradients)
+            if (known.first == wanted) return *known.second;
+    }
+    auto made = make_gradients(expression, wanted);
+    const std::lock_guard<std::mutex> lock(expression.mutex);
+    expression.gradients.emplace_back(wanted, std::move(made));
+    return *expression.gradients.back().second;
+}
+
+// ---- the node of the graph
+
+struct Backward final : autograd::Node {
+    std::string name() const override { return "CaratPointwiseBackward"; }
+
+    void release_variables() override
+    {
+        saved.clear();
+        released = true;
+    }
+
+    autograd::variable_list apply(autograd::variable_list&& grads) override
+    {
+        TORCH_CHECK(!released, autograd::ERR_BACKWARD_TWICE);
+        std::vector<at::Tensor> inputs(count);
+        for (size_t i = 0; i < saved.size(); i++) inputs[gradients->needed[i]] = saved[i].unpack();
+        autograd::variable_list results(count);
+        for (const Gradients::Part& part : gradients->parts) {
+            bool wanted = false;
+            for (const int j : part.inputs) wanted = wanted || task_should_compute_output(j);
+            if (!wanted) continue;
+            torch::jit::Stack stack;
+            for (const int source : part.sources) stack.emplace_back(source >= 0 ? inputs[source] : gradient_of(~source, grads));
+            for (const c10::IValue& scalar : scalars) stack.push_back(scalar);
+            part.handle.callBoxed(stack);
+            for (size_t k = 0; k < part.inputs.size(); k++) results[part.inputs[k]] = std::move(stack[k]).toTensor();
+        }
+        return results;
+    }
+
+    // Of output k, a zero if it has none: outputs that aren't floating take no part in autograd.
+    at::Tensor gradient_of(int output, const autograd::variable_list& grads) const
+    {
+        const int place = places[output];
+        if (place >= 0 && grads[place].defined()) return grads[place];
+        return at::zeros({}, like);
+    }
+
+    const Gradients* gradients = nullptr;
+    size_t count = 0;        // of the forward operator's inputs
+    std::vector<autograd::SavedVariable> saved;
+    std::vector<c10::IValue> scalars;
+    std::vector<int> places; // of each output: which of the node's gradients is its own, -1 for none
+    at::TensorOptions like;
+    bool released = false;
+};
+
+// A pointer to nodes has become intrusive in later versions.
+using NodePointer = decltype(autograd::Edge::function);
+
+template <class Made, class Pointer>
+Pointer make_node(Made** node)
+{
+    if constexpr (std::is_same_v<Pointer, std::shared_ptr<autograd::Node>>) {
+        *node = new Made;
+        return Pointer(*node, [](Made* made) { deleteNode(made); });
+    } else {
+        auto made = c10::make_intrusive<Made>();
+        *node = made.get();
+        return Pointer(std::move(made));
+    }
+}
+
+// ---- functors
+
+bool wants_gradient(const at::Tensor& tensor)
+{
+    return tensor.requires_grad() && at::isFloatingType(tensor.scalar_type());
+}
+
+struct Autograd final : c10::OperatorKernel {
+    explicit Autograd(Expression& expression) : expression(expression) {}
+
+    void operator()(const c10::OperatorHandle& handle, c10::DispatchKeySet keys, torch::jit::Stack* stack)
+    {
+        const size_t first = stack->size() - expression.inputs - expression.scalars;
+        bool any = false;
+        for (size_t j = first; j < first + expression.inputs; j++) {
+            const at::Tensor& input = (*stack)[j].toTensor();
+            any = any || wants_gradient(input);
+            TORCH_CHECK_NOT_IMPLEMENTED(!autograd::isFwGradDefined(input), "Carat's expressions have no forward-mode derivatives");
+        }
+        if (!any || !at::GradMode::is_enabled()) {
+            at::AutoDispatchBelowADInplaceOrView guard;
+            handle.redispatchBoxed(keys & c10::after_ADInplaceOrView_keyset, stack);
+            return;
+        }
+        Backward* node;
+        const NodePointer pointer = record(*stack, first, &node);
+        {
+            at::AutoDispatchBelowADInplaceOrView guard;
+            handle.redispatchBoxed(keys & c10::after_ADInplaceOrView_keyset, stack);
+        }
+        attach(*stack, pointer, *node);
+    }
+
+    // The node, with what backward needs of the arguments.
+    NodePointer record(const torch::jit::Stack& stack, size_t first, Backward** made) const
+    {
+        NodePointer pointer = make_node<Backward, NodePointer>(made);
+        Backward& node = **made;
+        autograd::edge_list edges;
+        std::string wanted(expression.inputs, 0);
+        for (int j = 0; j < expression.inputs; j++) {
+            const at::Tensor& input = stack[first + j].toTensor();
+            const bool wants = wants_gradient(input);
+            edges.push_back(wants ? autograd::impl::gradient_edge(input) : autograd::Edge());
+            if (wants) wanted[j] = static_cast<char>(carat_dtype_of_input(input) + 1);
+        }
+        node.set_next_edges(std::move(edges));
+        node.count = expression.inputs;
+        node.gradients = &gradients_of(expression, wanted);
+        for (const int j : node.gradients->needed) node.saved.emplace_back(stack[first + j].toTensor(), false);
+        for (int s = 0; s < expression.scalars; s++) node.scalars.push_back(stack[first + expression.inputs + s]);
+        return pointer;
+    }
+
+    // The results, which are the stack's last values, become the node's.
+    void attach(const torch::jit::Stack& stack, const NodePointer& pointer, Backward& node) const
+    {
+        int place = 0;
+        for (int k = 0; k < expression.outputs; k++) {
+            const at::Tensor& result = torch::jit::peek(stack, k, expression.outputs).toTensor();
+            const bool differentiable = at::isFloatingType(result.scalar_type());
+            if (k == 0) node.like = result.options().dtype(differentiable ? result.scalar_type() : at::kFloat);
+            node.places.push_back(differentiable ? place++ : -1);
+            if (differentiable) autograd::set_history(result, pointer);
+        }
+    }
+
+    static carat_dtype carat_dtype_of_input(const at::Tensor& input)
+    {
+        switch (input.scalar_type()) {
+        case at::kHalf: return CARAT_f16;
+        case at::kBFloat16: return CARAT_bf16;
+        case at::kFloat: return CARAT_f32;
+        case at::kDouble: return CARAT_f64;
+        default: TORCH_CHECK_TYPE(false, "expressions don't take ", input.scalar_type());
+        }
+    }
+
+    Expression& expression;
+};
+
+struct AutogradOut final : c10::OperatorKernel {
+    void operator()(const c10::OperatorHandle& handle, c10::DispatchKeySet keys, torch::jit::Stack* stack)
+    {
+        const size_t count = handle.schema().arguments().size();
+        for (size_t i = stack->size() - count; i < stack->size(); i++)
+            TORCH_CHECK(!(*stack)[i].isTensor() || !(*stack)[i].toTensor().requires_grad() || !at::GradMode::is_enabled(),
+                        "functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad.");
+        at::AutoDispatchBelowAutograd guard;
+        handle.redispatchBoxed(keys & c10::after_autograd_keyset, stack);
+    }
+};
+
+}  // namespace
+
+c10::KernelFunction make_autograd(Expression& expression)
+{
+    return c10::KernelFunction::makeFromBoxedFunctor(std::make_unique<Autograd>(expression));
+}
+
+c10::KernelFunction make_autograd_out(Expression&)
+{
+    return c10::KernelFunction::makeFromBoxedFunctor(std::make_unique<AutogradOut>());
+}
+
+}  // namespace carat
