@@ -5,14 +5,14 @@
 //
 // Cost: the traffic of the operands, read once and written once.
 //
-// Defines: BODY, NIN, LANES, KEEP, VEC, WORDS; element types O0 and X<j>; arithmetic types C<j> and CS; FROM<j>: memory, repeated (one
+// Defines: BODY0, NIN, NSCALARS, LANES, KEEP, VEC, WORDS; element types O0 and X<j>; arithmetic types C<j>, T<j> and CS; FROM<j>: memory, repeated (one
 // element for all of the tensor) or number (in the entry); AT_OUT, AT<j> and AT_SCALARS, the entry's words that say where operands lie or hold
 // numbers; scalar names S0...
 #include "foreach_lanes_args.h"
 
 #include "pointwise_operands.c"
 #undef SCALAR
-#define SCALAR(j, name) const CAT(acc_, CS) name = *(const CAT(acc_, CS) *)(entry + AT_SCALARS + (j)); (void)name;
+#define SCALAR(j, name, T) const CAT(acc_, T) name = *(const CAT(acc_, T) *)(entry + AT_SCALARS + (j)); (void)name;
 
 #include "list_lanes_walk.c"
 
@@ -32,7 +32,7 @@ WORD void LOCAL_NAME(step)(LOCAL_NAME(span) s, i64 at, const int whole)
     READ_NOW();
     FOR_KEEP(t) FOR_VEC(k) {
         INPUTS(ELEMENT)
-        made[t][k] = CAT(store_, O0)((BODY));
+        made[t][k] = CAT(store_, O0)((BODY0));
     }
     PUT_PART((O0 *)entry[AT_OUT], made, at, s.last, whole)
 }

@@ -13,7 +13,7 @@
 
 _Static_assert(sizeof(foreach_lanes_args) < 4096, "arguments of a kernel on a device");
 
-// ---- keys: dtypes[0] is the lists'; params have a bit an input
+// ---- keys: dtypes as of a pointwise kernel, of which the lists' is the output's; params have a bit an input
 
 enum { KEY_NUMBERS, KEY_REPEATED, KEY_IN_PLACE };
 
@@ -25,6 +25,14 @@ static const carat_pointwise_row *row_of(const carat_key *key)
 static bool bit(const carat_key *key, int param, int j)
 {
     return key->params[param] >> j & 1;
+}
+
+static carat_key make_key(int row, carat_dtype dtype)
+{
+    carat_key key = { .family = CARAT_FAMILY_foreach, .row = (uint16_t)row };
+    key.dtypes[CARAT_POINTWISE_KEY_OUT] = (uint8_t)dtype;
+    key.dtypes[CARAT_POINTWISE_KEY_COMPUTE] = (uint8_t)carat_compute_dtype(dtype);
+    return key;
 }
 
 // What an entry holds: the output's place, those of the inputs (the first is the output's of a call in place) and numbers in their
@@ -56,14 +64,11 @@ void carat_foreach_describe_lanes(const carat_key *key, carat_defines *defines)
     const carat_dtype dtype = (carat_dtype)key->dtypes[0];
     const char *const element = carat_dtype_name(dtype), *const compute = carat_dtype_name(carat_compute_dtype(dtype));
     const entry_layout at = layout_of(key, row);
-    carat_define(defines, "BODY", "%s", row->body);
-    carat_define(defines, "NIN", "%d", row->inputs);
+    carat_pointwise_describe_row(row, key, defines);
     carat_define(defines, "LANES", "%d", CARAT_LIST_LANES);
     carat_define(defines, "KEEP", "%d", vectors_held(key, row));
     carat_define(defines, "VEC", "%d", (int)carat_list_vector(dtype));
     carat_define(defines, "WORDS", "%d", at.words);
-    carat_define(defines, "O0", "%s", element);
-    carat_define(defines, "CS", "%s", compute);
     carat_define(defines, "AT_OUT", "%d", LIST_FIRST);
     carat_define(defines, "AT_SCALARS", "%d", at.scalars);
     for (int j = 0; j < row->inputs; ++j) {
@@ -78,7 +83,6 @@ void carat_foreach_describe_lanes(const carat_key *key, carat_defines *defines)
         snprintf(name, sizeof name, "AT%d", j);
         carat_define(defines, name, "%d", at.input[j]);
     }
-    carat_pointwise_describe_scalars(row, defines);
 }
 
 // The forms that ATen's operators have: all lists, or a number in the last input's place.
@@ -88,7 +92,7 @@ void carat_foreach_enumerate_lanes(void (*emit)(void *arg, const carat_key *key)
         for (carat_dtype dtype = 0; dtype < CARAT_DTYPE_COUNT; ++dtype) {
             const int inputs = carat_pointwise_row_at((int)carat_foreach_applied(row, false))->inputs;
             for (int form = 0; carat_is_float(dtype) && form < (inputs > 1 ? 4 : 2); ++form) {
-                carat_key key = { .family = CARAT_FAMILY_foreach, .row = (uint16_t)row, .dtypes = { (uint8_t)dtype } };
+                carat_key key = make_key(row, dtype);
                 key.params[KEY_IN_PLACE] = form & 1;
                 key.params[KEY_NUMBERS] = form & 2 ? (uint8_t)(1u << (inputs - 1)) : 0;
                 emit(arg, &key);
@@ -159,7 +163,7 @@ static carat_status check(const carat_frame *call, const carat_pointwise_row *ro
     if (!self->tensors.count || call->nargs < row->inputs) return carat_step_aside("form of the list");
     const carat_dtype dtype = carat_dtype_of(&self->tensors.items[0]);
     if (!carat_is_float(dtype) || !carat_dtype_in(dtype, row->base.dtypes)) return carat_step_aside("dtype");
-    key->dtypes[0] = (uint8_t)dtype;
+    *key = make_key(call->op->row_index, dtype);
     key->params[KEY_IN_PLACE] = call->op->in_place;
     for (int64_t i = 0; i < self->tensors.count; ++i) CARAT_TRY(check_self(&self->tensors.items[i], dtype));
     for (int a = 1; a < call->nargs; ++a) CARAT_TRY(check_argument(call, row, a, dtype, key));
@@ -210,7 +214,7 @@ carat_status carat_foreach_run_lanes(carat_frame *call)
 {
     const bool to_numbers = call->nargs > 1 && call->args[1].kind != CARAT_ARG_TENSORS;
     const carat_pointwise_row *row = carat_pointwise_row_at((int)carat_foreach_applied(call->op->row_index, to_numbers));
-    carat_key key = { .family = CARAT_FAMILY_foreach, .row = call->op->row_index };
+    carat_key key;
     foreach_lanes_args args;
     CARAT_TRY(check(call, row, &key));
     const carat_dtype dtype = (carat_dtype)key.dtypes[0];
