@@ -6,7 +6,10 @@
 // a NaN ends in the sum.
 // Cost: the input once, and an exponential an element: for halves the arithmetic, not the memory, is the limit.
 //
-// Defines: those of the walk; T_ACC.
+// RESULT scale or log_scale leaves what a softmax needs of its dimension, in the arithmetic type: top, and to `second` 1 / sum or
+// log(sum). Where the largest element is infinite there is no softmax: NaN.
+//
+// Defines: those of the walk; T_ACC; RESULT (whole, scale or log_scale).
 #include "reduce_lanes_args.h"
 
 #define CHAINS 1
@@ -45,9 +48,20 @@ WORD LOCAL_NAME(joined) LOCAL_NAME(join)(LOCAL_NAME(joined) a, LOCAL_NAME(joined
     return made;
 }
 
-WORD void LOCAL_NAME(finish)(const reduce_lanes_args *a, i64 place, LOCAL_NAME(joined) v)
+WORD void LOCAL_NAME(whole)(const reduce_lanes_args *a, i64 place, LOCAL_NAME(joined) v)
 {
     ((T_IN *)a->out)[place] = CAT(store_, T_IN)(v.top + k_log(v.sum));
 }
+
+WORD void LOCAL_NAME(split)(const reduce_lanes_args *a, i64 place, T_ACC top, T_ACC rest)
+{
+    ((T_ACC *)a->out)[place] = top;
+    ((T_ACC *)a->second)[place] = top == (T_ACC)K_INFINITY ? top - top : rest;
+}
+
+WORD void LOCAL_NAME(scale)(const reduce_lanes_args *a, i64 place, LOCAL_NAME(joined) v) { LOCAL_NAME(split)(a, place, v.top, 1 / v.sum); }
+WORD void LOCAL_NAME(log_scale)(const reduce_lanes_args *a, i64 place, LOCAL_NAME(joined) v) { LOCAL_NAME(split)(a, place, v.top, k_log(v.sum)); }
+
+WORD void LOCAL_NAME(finish)(const reduce_lanes_args *a, i64 place, LOCAL_NAME(joined) v) { LOCAL_NAME(RESULT)(a, place, v); }
 
 #include "reduce_lanes_walk.c"
