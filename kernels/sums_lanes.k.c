@@ -6,7 +6,8 @@
 // and lanes are joined likewise. Sums are in the arithmetic type, at most 2^15 elements a lane, then by a tree.
 // Cost: the inputs once.
 //
-// Defines: those of the walk; T_ACC; SUM (values, products or slopes), PAIRED and SHIFTED: what SUM needs.
+// Defines: those of the walk; T_ACC; SUM (values, products or slopes), PAIRED and SHIFTED: what SUM needs;
+// T_CENTER.
 #include "reduce_lanes_args.h"
 
 #define CHAINS 1
@@ -89,7 +90,7 @@ WORD void LOCAL_NAME(values)(const reduce_lanes_args *a, i64 place, LOCAL_NAME(j
 WORD void LOCAL_NAME(products)(const reduce_lanes_args *a, i64 place, LOCAL_NAME(joined) v) { ((T_ACC *)a->out)[place] = v.product; }
 WORD void LOCAL_NAME(slopes)(const reduce_lanes_args *a, i64 place, LOCAL_NAME(joined) v)
 {
-    const T_ACC center = SHIFTED ? ((const T_ACC *)a->center)[place / a->center_outputs] : 0;
+    const T_ACC center = SHIFTED ? (T_ACC)CAT(load_, T_CENTER)(((const T_CENTER *)a->center)[place / a->center_outputs]) : 0;
     ((T_ACC *)a->out)[place] = v.sum;
     ((T_ACC *)a->second)[place] = v.product + (v.shift - center) * v.sum;
 }

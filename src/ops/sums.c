@@ -10,10 +10,11 @@ static const carat_row rows[] = {
 #undef SUMS
 };
 
-static carat_key make_key(carat_sums_id id, carat_dtype in)
+static carat_key make_key(carat_sums_id id, carat_dtype in, carat_dtype center)
 {
     carat_key key = { .family = CARAT_FAMILY_sums, .row = (uint16_t)id };
     key.dtypes[0] = (uint8_t)in;
+    key.dtypes[1] = (uint8_t)center;
     return key;
 }
 
@@ -23,6 +24,7 @@ static void describe(const carat_key *key, const carat_target *target, carat_def
     (void)target;
     carat_define(defines, "T_IN", "%s", carat_dtype_name(in));
     carat_define(defines, "T_ACC", "%s", carat_dtype_name(carat_compute_dtype(in)));
+    carat_define(defines, "T_CENTER", "%s", carat_dtype_name((carat_dtype)key->dtypes[1]));
     carat_define(defines, "SUM", "%s", rows[key->row].id);
     carat_define(defines, "PAIRED", "%d", key->row != CARAT_SUMS_values);
     carat_define(defines, "SHIFTED", "%d", key->row == CARAT_SUMS_slopes);
@@ -33,7 +35,7 @@ static void enumerate(const carat_target *target, void (*emit)(void *arg, const 
 {
     for (carat_sums_id id = 0; target->lanes > 1 && id < CARAT_SUMS_COUNT; ++id)
         for (carat_dtype in = 0; in < CARAT_DTYPE_COUNT; ++in)
-            if (carat_is_float(in)) carat_reduce_lanes_enumerate(make_key(id, in), carat_dtype_size(in), emit, arg);
+            if (carat_is_float(in)) carat_reduce_lanes_enumerate(make_key(id, in, carat_compute_dtype(in)), carat_dtype_size(in), emit, arg);
 }
 
 // A companion shares the first input's places: its alignment must be as good.
@@ -52,7 +54,7 @@ carat_status carat_sums_run(const carat_frame *call, carat_sums_id id, const car
     plan.args.second = sums->second;
     plan.args.center = sums->center;
     plan.args.center_outputs = sums->center_outputs;
-    return carat_reduce_lanes_run(call, make_key(id, dtype), &plan, 4 * carat_dtype_size(carat_compute_dtype(dtype)));
+    return carat_reduce_lanes_run(call, make_key(id, dtype, sums->center ? sums->center_dtype : carat_compute_dtype(dtype)), &plan, 4 * carat_dtype_size(carat_compute_dtype(dtype)));
 }
 
 const carat_family carat_family_sums = {

@@ -13,13 +13,14 @@ typedef enum carat_sums_id {
 } carat_sums_id;
 
 // Operands of a sum. `other` (of products and slopes) has the shape and strides of space.in. Results are contiguous, of the
-// arithmetic type; `second` and `center`, one number for each center_outputs results, belong to slopes.
+// arithmetic type; `second` and `center`, a number for each center_outputs results, belong to slopes.
 typedef struct carat_sums {
     carat_reduction space;
     const carat_tensor *other;
     const carat_tensor *out;
     void *second;
     const void *center;
+    carat_dtype center_dtype;
     int64_t center_outputs;
 } carat_sums;
 
