@@ -8,6 +8,8 @@ that a compiler of graphs can be given the same function with the same tensors.
 
 import torch
 
+from .cuda_norm_cases import norm_cases
+
 
 def randn(*shape, dtype=torch.float32):
     return torch.randn(*shape, device="cuda").to(dtype)
@@ -34,6 +36,7 @@ def cases():
     yield "add bf16 + f32 64M", 10 * n, lambda: (lambda x=randn(n, dtype=bf16), y=randn(n): x + y)
     yield "add_ 64M f32", 12 * n, lambda: (lambda x=randn(n), y=randn(n): x.add_(y))
     yield from row_cases()
+    yield from norm_cases()
     yield from reductions()
     yield from scans()
     yield from lists()
