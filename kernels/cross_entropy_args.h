@@ -11,7 +11,7 @@ typedef struct cross_entropy_args {
     const i64 *target;
     void *tops;             // two numbers a row, in the arithmetic type, a result that the gradient reads: the largest score, and the
                             // logarithm of the sum of exponentials below it
-    void *total;            // two numbers in the arithmetic type: of all targets' weights, and of all classes'
+    void *total;            // two numbers in the arithmetic type: of all targets' weights, and, for smoothing, of all classes'
     void *loss;             // a number, or one a row
     const void *grad;       // the same of the backward pass
     void *out;              // the gradient of x, contiguous

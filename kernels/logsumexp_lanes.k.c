@@ -13,6 +13,7 @@
 #include "reduce_lanes_args.h"
 
 #define CHAINS 1
+#define EXP(x) (sizeof(T_IN) < sizeof(T_ACC) ? k_exp_half((f32)(x)) : k_exp(x)) // the result has few digits
 
 typedef struct LOCAL_NAME(running) {
     T_ACC top, sum;
@@ -31,7 +32,7 @@ WORD void LOCAL_NAME(begin)(LOCAL_NAME(running) *to, const T_IN (*held)[VEC], u3
 
 WORD void LOCAL_NAME(take)(const reduce_lanes_args *a, LOCAL_NAME(running) *to, T_IN element, u32 index)
 {
-    const T_ACC x = (T_ACC)CAT(load_, T_IN)(element), weight = x == to->top ? 1 : k_exp(-k_abs(x - to->top));
+    const T_ACC x = (T_ACC)CAT(load_, T_IN)(element), weight = x == to->top ? 1 : EXP(-k_abs(x - to->top));
     (void)a, (void)index;
     to->sum = x > to->top ? to->sum * weight + 1 : to->sum + weight;
     to->top = x > to->top ? x : to->top;
@@ -42,7 +43,7 @@ WORD LOCAL_NAME(joined) LOCAL_NAME(widen)(LOCAL_NAME(running) v, u32 elements) {
 WORD LOCAL_NAME(joined) LOCAL_NAME(join)(LOCAL_NAME(joined) a, LOCAL_NAME(joined) b)
 {
     LOCAL_NAME(joined) made;
-    const T_ACC weight = a.top == b.top ? 1 : k_exp(-k_abs(a.top - b.top));
+    const T_ACC weight = a.top == b.top ? 1 : EXP(-k_abs(a.top - b.top));
     made.top = a.top > b.top ? a.top : b.top;
     made.sum = a.top > b.top ? a.sum + b.sum * weight : a.sum * weight + b.sum;
     return made;

@@ -8,7 +8,8 @@
 //   LOCAL_NAME(joined), widen(running, elements), join(a, b)    what lanes and parts exchange, in an order that shapes decide;
 //   finish(args, place, joined)        writes a result.
 // A kernel that takes elements of two inputs laid out alike also says what a lane holds of both, TAKEN, and how they are read,
-// fetch(args, TAKEN *, from) and fetch_one(args, from), where `from` is their place in the first.
+// fetch(args, TAKEN *, from) and fetch_one(args, from), where `from` is their place in the first; and what a value must know of its
+// output's place, aim(args, running *, place).
 //
 // The host sorts and merges dimensions into a kept and a reduced space, in each of which a unit has one number:
 //   rows:    vectors lie along the reduced space. 2^lanes_log2 neighbouring lanes share a row; several rows to a group.
@@ -26,6 +27,7 @@
 #define TAKEN T_IN
 WORD void LOCAL_NAME(fetch)(const reduce_lanes_args *a, T_IN *to, const T_IN *from) { (void)a, fetch_vec(to, from); }
 WORD T_IN LOCAL_NAME(fetch_one)(const reduce_lanes_args *a, const T_IN *from) { return (void)a, *from; }
+WORD void LOCAL_NAME(aim)(const reduce_lanes_args *a, LOCAL_NAME(running) *v, i64 place) { (void)a, (void)v, (void)place; }
 #endif
 
 // Where unit n of the reduced space lies in the input; RANK is a constant, for each element comes this way.
@@ -104,7 +106,10 @@ WORD void LOCAL_NAME(rows)(const reduce_lanes_args *a, u32 group)
     const u32 first = part * a->share, last = LOCAL_NAME(least)(first + a->share, a->reduced.count);
     const T_IN *const in = (const T_IN *)a->in + LOCAL_NAME(place)(&a->kept, a->kept.in, unit);
     LOCAL_NAME(running) v[CHAINS];
-    UNROLLED for (int c = 0; c < CHAINS; ++c) v[c] = LOCAL_NAME(start)();
+    UNROLLED for (int c = 0; c < CHAINS; ++c) {
+        v[c] = LOCAL_NAME(start)();
+        LOCAL_NAME(aim)(a, &v[c], LOCAL_NAME(place)(&a->kept, a->kept.out, unit));
+    }
     if (a->partial) MAY_FOLLOW();
     u32 elements = LOCAL_NAME(walk)(a, v, in, first + at, last, span) * (VEC / CHAINS);
     if (last == a->reduced.count && at < a->rest) {
@@ -129,7 +134,10 @@ WORD void LOCAL_NAME(columns)(const reduce_lanes_args *a, u32 group)
     const u32 unit = LOCAL_NAME(least)(tile * across + column, a->kept.count - 1);
     const u32 first = part * a->share, last = LOCAL_NAME(least)(first + a->share, a->reduced.count);
     LOCAL_NAME(running) v[VEC];
-    FOR_VEC(k) v[k] = LOCAL_NAME(start)();
+    FOR_VEC(k) {
+        v[k] = LOCAL_NAME(start)();
+        LOCAL_NAME(aim)(a, &v[k], LOCAL_NAME(place)(&a->kept, a->kept.out, unit) + k * a->out_step);
+    }
     if (a->partial) MAY_FOLLOW();
     const u32 taken = LOCAL_NAME(walk)(a, v, (const T_IN *)a->in + LOCAL_NAME(place)(&a->kept, a->kept.in, unit),
                                        first + ((u32)lane() >> a->lanes_log2), last, LANES >> a->lanes_log2);

@@ -36,13 +36,13 @@ WORD void LOCAL_NAME(read_column)(HELD(T) *held, const T *from, i64 step, i32 n)
 
 WORD ACC LOCAL_NAME(either)(ACC x, ACC y, int maximum) { return maximum ? larger(x, y) : x + y; }
 
-// Joins what a column's lanes have; `all` holds WIDTH values of each warp.
+// Joins what a column's lanes have; `all` holds WIDTH values of each warp, those of neighbouring lanes side by side.
 WORD void LOCAL_NAME(join_columns)(ACC *v, ACC *all, int maximum)
 {
-    const int column = lane() % ACROSS * VEC;
+    const int vector = lane() % ACROSS;
     FOR_VEC(k) UNROLLED for (u32 o = ACROSS; o < NEAR; o *= 2) v[k] = LOCAL_NAME(either)(v[k], from_lane(v[k], o), maximum);
     if (LANES <= NEAR) return;
-    if (lane() % NEAR < ACROSS) FOR_VEC(k) all[lane() / NEAR * WIDTH + column + k] = v[k];
+    if (lane() % NEAR < ACROSS) FOR_VEC(k) all[lane() / NEAR * WIDTH + k * ACROSS + vector] = v[k];
     SYNC();
     for (int c = lane(); c < WIDTH; c += LANES) {
         ACC joined = all[c];
@@ -50,7 +50,7 @@ WORD void LOCAL_NAME(join_columns)(ACC *v, ACC *all, int maximum)
         all[c] = joined;
     }
     SYNC();
-    FOR_VEC(k) v[k] = all[column + k];
+    FOR_VEC(k) v[k] = all[k * ACROSS + vector];
 }
 
 WORD void LOCAL_NAME(columns)(const softmax_lanes_args *a, i64 group)
@@ -58,21 +58,22 @@ WORD void LOCAL_NAME(columns)(const softmax_lanes_args *a, i64 group)
     const LOCAL_NAME(tile) at = LOCAL_NAME(tile_of)(a, group);
     O *const to = (O *)a->out + at.outer * at.n * a->inner + at.column;
     HELD(T) held[KEEP];
-    ACC v[VEC], top[VEC], sum[VEC], rest[VEC];
+    ACC v[KEEP][VEC], top[VEC], sum[VEC], rest[VEC]; // v stays what it is only where the exponentials are kept
     LOCAL(ACC, tops, LANES / NEAR * WIDTH);
     LOCAL(ACC, sums, LANES / NEAR * WIDTH);
     LOCAL_NAME(read_column)(held, (const T *)a->x + at.outer * a->x_row + at.column, a->x_step, at.n);
     FOR_VEC(k) top[k] = LOWEST, sum[k] = 0;
     FOR_KEEP(t) {
-        LOCAL_NAME(load)(v, &held[t]);
-        FOR_VEC(k) top[k] = larger(v[k], top[k]);
+        LOCAL_NAME(load)(v[t], &held[t]);
+        FOR_VEC(k) top[k] = larger(v[t][k], top[k]);
     }
     LOCAL_NAME(join_columns)(top, tops, 1);
     FOR_KEEP(t) {
         if (sizeof(T) < sizeof(ACC)) forget_held(&held[t]);
-        LOCAL_NAME(load)(v, &held[t]);
+        LOCAL_NAME(load)(v[t], &held[t]);
         FOR_VEC(k) {
-            const ACC e = EXP(v[k] - top[k]);
+            const ACC e = EXP(v[t][k] - top[k]);
+            if (!LOG) v[t][k] = e;
             sum[k] += ROW(t) < at.n ? e : 0;
         }
     }
@@ -80,9 +81,9 @@ WORD void LOCAL_NAME(columns)(const softmax_lanes_args *a, i64 group)
     FOR_VEC(k) rest[k] = LOG || !EXACT ? k_log(sum[k]) : 1 / sum[k];
     FOR_KEEP(t) {
         O made[VEC];
-        forget_held(&held[t]);
-        LOCAL_NAME(load)(v, &held[t]);
-        FOR_VEC(k) made[k] = STORE(LOG ? v[k] - top[k] - rest[k] : EXACT ? EXP(v[k] - top[k]) * rest[k] : EXP(v[k] - top[k] - rest[k]));
+        if (!EXACT) forget_held(&held[t]);
+        if (!EXACT || LOG) LOCAL_NAME(load)(v[t], &held[t]);
+        FOR_VEC(k) made[k] = STORE(LOG ? v[t][k] - top[k] - rest[k] : EXACT ? v[t][k] * rest[k] : EXP(v[t][k] - top[k] - rest[k]));
         if (at.mine && ROW(t) < at.n) put_vec(to + ROW(t) * a->inner, made);
     }
 }

@@ -36,7 +36,7 @@ def _cross_entropy(scores, target, weight, reduction, ignore_index, label_smooth
     top = x.amax(1)
     loss = _torch_loss(x, target, of_classes, reduction, ignore_index, label_smoothing)
     total = x.new_zeros(()) if reduction == 0 else _weights_of(target, weight, ignore_index, dtype).sum()
-    weights = x.new_full((), x.shape[1]) if of_classes is None else of_classes.sum()
+    weights = x.new_full((), x.shape[1] if label_smoothing else 0) if of_classes is None else of_classes.sum() * bool(label_smoothing)
     return loss.to(dtype if wide else scores.dtype), torch.stack([top, torch.logsumexp(x - top[:, None], 1)], 1), torch.stack([total, weights])
 
 

@@ -9,6 +9,13 @@
 enum { GRAD, X, WEIGHT, RUNNING_MEAN, RUNNING_VAR, MEAN, RSTD, INPUTS };
 enum { TRAINING = INPUTS, EPS, MASK };
 
+static bool is_laid_out_like(const carat_tensor *grad, const carat_batch_norm *b)
+{
+    bool same = true;
+    for (int d = 0; d < grad->ndim; ++d) same &= grad->shape[d] == 1 || grad->strides[d] == b->strides[d];
+    return same;
+}
+
 static carat_status check_moments(const carat_tensor *const *moments, const carat_batch_norm *b)
 {
     for (int i = 0; i < 2; ++i)
@@ -20,6 +27,7 @@ static carat_status check_moments(const carat_tensor *const *moments, const cara
 
 static carat_status check(const carat_frame *call, const carat_tensor *const *in, bool training, carat_batch_norm *b)
 {
+    enum { SMALL = 1 << 18 }; // ATen does all of it in one launch
     enum { KERNELS = 1 << CARAT_BATCH_NORM_channels_backward | 1 << CARAT_BATCH_NORM_row_products | 1 << CARAT_BATCH_NORM_tables_backward
                      | 1 << CARAT_BATCH_NORM_write_rows_backward };
     // The statistics that the pass doesn't use may be anything (those of an evaluation are saved empty).
@@ -30,6 +38,8 @@ static carat_status check(const carat_frame *call, const carat_tensor *const *in
     if (saved_apart) CARAT_TRY(check_moments(used + 1, b));
     const carat_tensor *g = in[GRAD];
     if (!g || carat_dtype_of(g) != b->dtypes.x || !carat_same_shape(g, in[X])) return carat_step_aside("gradient of another kind");
+    if (carat_has_lanes(call) && !is_laid_out_like(g, b)) return carat_step_aside("gradient in another memory format");
+    if (carat_has_lanes(call) && (b->by_planes || b->args.span > 1) && carat_numel(g) < SMALL) return carat_step_aside("small planes");
     b->result_channels = b->args.channels;
     for (int i = 0; i < 3; ++i) {
         if (!carat_norm_wants(call, MASK, i)) continue;
@@ -39,17 +49,16 @@ static carat_status check(const carat_frame *call, const carat_tensor *const *in
     return CARAT_OK;
 }
 
-// The gradient in the layout of x: itself, or a copy in a block for carat_scratch_free.
+// The gradient in the layout of x: itself, or, on a CPU, a copy in a block for carat_free.
 static carat_status align_gradient(const carat_frame *call, const carat_tensor *grad, carat_batch_norm *b, carat_tensor *aligned, void **copy)
 {
     *copy = NULL;
     *aligned = *grad;
     aligned->strides = b->strides;
-    bool same = true;
-    for (int d = 0; d < grad->ndim; ++d) same &= grad->shape[d] == 1 || grad->strides[d] == b->strides[d];
+    const bool same = is_laid_out_like(grad, b);
     if (!same) {
-        *copy = carat_scratch_alloc(call, (size_t)carat_numel(grad) * carat_dtype_size(b->dtypes.x));
-        if (!*copy) return carat_step_aside("no memory to copy the gradient");
+        *copy = carat_alloc((size_t)carat_numel(grad) * carat_dtype_size(b->dtypes.x));
+        if (!*copy) return carat_fail(CARAT_OUT_OF_MEMORY, "no memory to copy %lld elements", (long long)carat_numel(grad));
         aligned->data = *copy;
         aligned->byte_offset = 0;
     }
@@ -106,7 +115,7 @@ carat_status carat_batch_norm_run_backward(carat_frame *call)
         status = carat_has_lanes(call) ? carat_batch_norm_backward_lanes(call, in[X], &grad, &b)
                  : b.by_planes ? carat_batch_norm_launch(call, b.dtypes, CARAT_BATCH_NORM_channels_backward, &b.args, b.args.channels)
                                : run_rows(call, &b);
-    carat_scratch_free(call, copy);
+    carat_free(copy);
     carat_free(b.scratch);
     return status;
 }

@@ -51,15 +51,20 @@ static int held_by_lane(const carat_softmax_row *row, carat_dtype in, bool align
     return 128 / (aligned || bytes > 4 ? bytes : 4) / (row->backward ? 2 : 1);
 }
 
-// The group for columns of `size` elements in `vectors` of 2^vec columns, of `bytes` each; returns the lanes across, as a logarithm,
-// or ROWS if no group holds a column. Fuller lanes come before narrower tiles, and tiles narrow until there are enough of them.
-static int choose_columns(int64_t size, int64_t vectors, int vec, size_t bytes, int held, carat_lanes *shape)
+// The group for columns of `size` elements: an outer index has `vectors` of 2^vec columns, of `bytes` each; there are `outer` of
+// them. Returns the lanes across, as a logarithm, or ROWS if no group holds a column in tiles that read whole lines of memory: then
+// two reads cost less than half-used ones. Short lines belong to one group each, so that neighbouring groups read side by side;
+// others are shared out in tiles, narrower ones until there are enough.
+static int choose_columns(int64_t outer, int64_t size, int64_t vectors, int vec, size_t bytes, int held, carat_lanes *shape)
 {
-    enum { USUAL_KEEP = 2, WIDEST = 5, LEAST_LANES = 5, MOST_LANES = 9, MOST_PART = 10, SECTOR = 32, ENOUGH_GROUPS = 512 };
-    const int most = log2_ceil(held >> vec), least = log2_ceil(pieces(SECTOR, (int64_t)bytes << vec));
-    int keep = (int)smaller(smaller(most, USUAL_KEEP), log2_ceil(size)), across = WIDEST, down = log2_ceil(pieces(size, INT64_C(1) << keep));
-    while (across + down > MOST_LANES && keep < most) down = log2_ceil(pieces(size, INT64_C(1) << ++keep));
-    while (across > least && (across + down > MOST_LANES || (across + down > LEAST_LANES && vectors >> across < ENOUGH_GROUPS))) --across;
+    enum { WIDEST = 5, LEAST_LANES = 2, USUAL_LANES = 5, MOST_LANES = 9, MOST_PART = 10, LINE = 128, ENOUGH_GROUPS = 512 };
+    const int most = log2_ceil(held >> vec), line = log2_ceil(pieces(LINE, (int64_t)bytes << vec)), reach = log2_ceil(size);
+    int across = (int)smaller(log2_ceil(vectors), WIDEST), keep = (int)smaller(most, reach);
+    if (across < line)
+        while (keep > 0 && across + reach - keep < USUAL_LANES) --keep;
+    int down = log2_ceil(pieces(size, INT64_C(1) << keep));
+    while (across > line && (across + down > MOST_LANES || (across + down > USUAL_LANES && outer * vectors >> across < ENOUGH_GROUPS))) --across;
+    if (across + down < LEAST_LANES) down = LEAST_LANES - across;
     *shape = (carat_lanes){ .lanes = (uint8_t)(across + down), .keep = (uint8_t)keep, .vec = (uint8_t)vec, .part = MOST_PART };
     return across + down <= MOST_LANES ? across : ROWS;
 }
@@ -154,15 +159,14 @@ static carat_status run_columns(const carat_frame *call, int index, const carat_
     *done = false;
     if (s.inner == 1 || (!carat_is_contiguous(p->x) && !carat_softmax_merge_strides(&s, p->x, p->dim))) return CARAT_OK;
     const int vec = column_vector(p, &s, out);
-    const int64_t vectors = s.outer * (s.inner >> vec);
     const size_t in = carat_dtype_size(p->in), made = carat_dtype_size(p->out);
-    const int across = choose_columns(s.size, vectors, vec, in > made ? in : made, held_by_lane(row, p->in, vec > 0), &shape);
+    const int across = choose_columns(s.outer, s.size, s.inner >> vec, vec, in > made ? in : made, held_by_lane(row, p->in, vec > 0), &shape);
     if (across == ROWS) return CARAT_OK;
     *done = true;
     const carat_key key = make_key(index, p->in, p->out, shape, across);
     const softmax_lanes_args a = { .x = carat_data(p->x), .grad = p->grad ? carat_data(p->grad) : NULL, .out = out, .rows = s.outer,
                                    .cols = s.size, .inner = s.inner, .x_row = s.x_outer, .x_step = s.x_size };
-    return carat_run_kernel(call, &key, &a, sizeof a, pieces(vectors, INT64_C(1) << across), 1);
+    return carat_run_kernel(call, &key, &a, sizeof a, pieces(s.outer * (s.inner >> vec), INT64_C(1) << across), 1);
 }
 
 static carat_status launch(const carat_frame *call, int index, const carat_softmax_row *row, const problem *p, const carat_tensor *out)
@@ -195,14 +199,15 @@ static carat_status make_dense(const carat_frame *call, const carat_tensor *from
     return carat_copy(call, &to->view, from);
 }
 
-static carat_status launch_backward(const carat_frame *call, int index, const carat_softmax_row *row, problem *p, const carat_tensor *out)
+static carat_status launch_backward(const carat_frame *call, int index, const carat_softmax_row *row, const problem *given, const carat_tensor *out)
 {
     dense x = { .copy = NULL }, grad = { .copy = NULL };
-    carat_status status = make_dense(call, p->x, &x);
-    if (status == CARAT_OK) status = make_dense(call, p->grad, &grad);
-    p->x = &x.view;
-    p->grad = &grad.view;
-    if (status == CARAT_OK) status = launch(call, index, row, p, out);
+    problem p = *given;
+    carat_status status = make_dense(call, given->x, &x);
+    if (status == CARAT_OK) status = make_dense(call, given->grad, &grad);
+    p.x = &x.view;
+    p.grad = &grad.view;
+    if (status == CARAT_OK) status = launch(call, index, row, &p, out);
     if (x.copy) carat_scratch_free(call, x.copy);
     if (grad.copy) carat_scratch_free(call, grad.copy);
     return status;
@@ -237,7 +242,7 @@ void carat_softmax_enumerate_lanes(const carat_target *target, int index, const 
             for (int aligned = 0; aligned < 2; ++aligned) {
                 carat_lanes shape;
                 const size_t bytes = carat_dtype_size(in);
-                const int across = choose_columns(size, INT64_C(1) << 20, aligned ? log2_ceil(16 / (int64_t)bytes) : 0, bytes, held_by_lane(row, in, aligned), &shape);
+                const int across = choose_columns(1, size, INT64_C(1) << 20, aligned ? log2_ceil(16 / (int64_t)bytes) : 0, bytes, held_by_lane(row, in, aligned), &shape);
                 if (across == ROWS) continue;
                 const carat_key key = make_key(index, in, in, shape, across);
                 emit(arg, &key);

@@ -25,9 +25,8 @@ static void describe(const carat_key *key, const carat_target *target, carat_def
     carat_define(defines, "T_IN", "%s", carat_dtype_name(in));
     carat_define(defines, "T_ACC", "%s", carat_dtype_name(carat_compute_dtype(in)));
     carat_define(defines, "T_CENTER", "%s", carat_dtype_name((carat_dtype)key->dtypes[1]));
-    carat_define(defines, "SUM", "%s", rows[key->row].id);
     carat_define(defines, "PAIRED", "%d", key->row != CARAT_SUMS_values);
-    carat_define(defines, "SHIFTED", "%d", key->row == CARAT_SUMS_slopes);
+    carat_define(defines, "CENTERED", "%d", key->row == CARAT_SUMS_slopes);
     carat_reduce_lanes_define(key, carat_dtype_size(in), defines);
 }
 
@@ -54,7 +53,7 @@ carat_status carat_sums_run(const carat_frame *call, carat_sums_id id, const car
     plan.args.second = sums->second;
     plan.args.center = sums->center;
     plan.args.center_outputs = sums->center_outputs;
-    return carat_reduce_lanes_run(call, make_key(id, dtype, sums->center ? sums->center_dtype : carat_compute_dtype(dtype)), &plan, 4 * carat_dtype_size(carat_compute_dtype(dtype)));
+    return carat_reduce_lanes_run(call, make_key(id, dtype, sums->center ? sums->center_dtype : carat_compute_dtype(dtype)), &plan, 2 * carat_dtype_size(carat_compute_dtype(dtype)));
 }
 
 const carat_family carat_family_sums = {

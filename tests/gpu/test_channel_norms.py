@@ -11,7 +11,7 @@ from test_norm import FLOATS, both, floats, optional
 aten = torch.ops.aten
 MIXES = [(dtype, dtype) for dtype in FLOATS] + [(torch.bfloat16, torch.float32), (torch.float16, torch.float32)]
 mixes = pytest.mark.parametrize("dtypes", MIXES, ids=lambda pair: "-".join(str(d)[6:] for d in pair))
-SHAPES = [(64, 10), (5000, 33), (3, 4, 50), (8, 16, 8, 8), (4, 64, 7, 7), (2, 3, 33, 65), (16, 256, 14, 14), (2, 8, 4, 6, 10), (1, 1, 100), (70000, 8), (3, 1000, 16)]
+SHAPES = [(64, 10), (5000, 33), (3, 4, 50), (8, 16, 8, 8), (4, 64, 7, 7), (2, 3, 33, 65), (16, 256, 14, 14), (2, 8, 4, 6, 10), (1, 1, 100), (70000, 8), (3, 1000, 16), (8, 16, 50, 51)]
 shapes = pytest.mark.parametrize("shape", SHAPES, ids=lambda s: "x".join(map(str, s)))
 
 
@@ -52,11 +52,13 @@ def test_batch_norm_backward(shape, dtypes):
     weight, bias, mean, var = parameters(shape[1], dtypes[1])
     for y in layouts(x):
         for g in (grad, torch.empty_like(y).copy_(grad)):
+            contiguous = y.is_contiguous() and y.ndim > 2
+            served = g.stride() == y.stride() and not (contiguous and y.numel() < 1 << 18)
             for training, mask in ((True, [True] * 3), (True, [True, False, False]), (False, [True] * 3), (True, [False, True, True]), (False, [True, False, False])):
                 def run(to):
                     _, save, invstd = torch.native_batch_norm(to(y), to(weight), to(bias), to(mean).clone(), to(var).clone(), training, 0.1, 1e-5)
                     return aten.native_batch_norm_backward(to(g), to(y), to(weight), to(mean), to(var), save, invstd, training, 1e-5, mask)
-                both(run, "native_batch_norm_backward")
+                both(run, *(("native_batch_norm_backward",) if served else ()))
 
 
 @mixes
@@ -75,7 +77,7 @@ def test_batch_norm_modules(dtypes):
             weight = sample((24,), dtypes[1], 1) + 1
             both(run)
             with torch.backends.cudnn.flags(enabled=False):
-                both(run, "native_batch_norm", "native_batch_norm_backward")
+                both(run, "native_batch_norm")
 
 
 GROUPS = [((4, 6, 5, 5), 3), ((2, 32, 64, 64), 8), ((8, 12, 33), 4), ((3, 8), 2), ((2, 40, 7, 7), 40), ((5, 16, 8), 1), ((1, 3, 100003), 1)]
@@ -102,7 +104,7 @@ def test_group_norm(shape, groups, dtype):
 
 
 def test_far_from_zero():
-    x, grad = sample((16, 8, 20, 20), torch.float32) + 3000, sample((16, 8, 20, 20), torch.float32, 1)
+    x, grad = sample((16, 8, 50, 50), torch.float32) + 3000, sample((16, 8, 50, 50), torch.float32, 1)
     weight, bias, mean, var = parameters(8, torch.float32)
     for y in layouts(x):
         def run(to):

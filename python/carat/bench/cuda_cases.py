@@ -3,7 +3,8 @@
 host's time is taken.
 
 A case is (name, bytes that must be moved, make). make() builds inputs and returns a function whose arguments default to them, so
-that a compiler of graphs can be given the same function with the same tensors.
+that a compiler of graphs can be given the same function with the same tensors. Where Carat has a function of its own, the
+attribute `instead_of` is what is called on the other sides.
 """
 
 import torch

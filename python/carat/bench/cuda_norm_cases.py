@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cases of `carat bench --device cuda` (see cuda_cases.py): softmax along other dimensions and long rows, batch norm and group norm."""
+"""Cases of `carat bench --device cuda` (see cuda_cases.py): softmax along other dimensions and long rows, batch norm and group
+norm, cross-entropy."""
 
 import torch
 
@@ -67,6 +68,22 @@ def batch_norms():
                     aten.native_group_norm_backward(dy, x, *m, w[0], n, c, h, g, [True] * 3)))
 
 
+def cross_entropies():
+    """carat.nn's beside PyTorch's."""
+    from carat.nn import functional
+
+    def make(rows, cols, dtype):
+        scores, target = randn(rows, cols, dtype=dtype).requires_grad_(), torch.randint(0, cols, (rows,), device="cuda")
+        call = lambda x=scores, t=target: torch.autograd.grad(functional.cross_entropy(x, t), x)
+        call.instead_of = lambda x=scores, t=target: torch.autograd.grad(torch.nn.functional.cross_entropy(x, t), x)
+        return call
+    for dtype in (torch.float32, torch.bfloat16):
+        size, name = size_of(dtype), str(dtype)[6:]
+        for rows, cols in ((4096, 128256), (8192, 32000), (8192, 50257), (65536, 1000), (1 << 20, 10)):
+            yield (f"cross_entropy both ways {rows}x{cols} {name}", 3 * size * rows * cols, lambda r=rows, c=cols, d=dtype: make(r, c, d))
+
+
 def norm_cases():
     yield from softmax_dims()
     yield from batch_norms()
+    yield from cross_entropies()
