@@ -5,7 +5,8 @@
 // arithmetic type, at most 2^15 elements a lane, then by a tree.
 // Cost: the inputs once.
 //
-// Defines: those of the walk; T_ACC; PAIRED (beside g there is y or x), CENTERED (x, of which both sums are wanted); T_CENTER.
+// Defines: those of the walk; T_ACC; PAIRED (beside g there is y or x), CENTERED (x, of which both sums are wanted), ALIKE (its
+// vectors are aligned where those of g are); T_CENTER.
 #include "reduce_lanes_args.h"
 
 #define CHAINS 1
@@ -25,7 +26,8 @@ WORD void LOCAL_NAME(fetch)(const reduce_lanes_args *a, LOCAL_NAME(pair) *to, co
 {
     T_IN g[VEC], x[VEC];
     fetch_vec(g, from);
-    if (PAIRED) fetch_vec(x, LOCAL_NAME(companion)(a, from));
+    if (PAIRED && ALIKE) fetch_vec(x, LOCAL_NAME(companion)(a, from));
+    else if (PAIRED) FOR_VEC(k) x[k] = LOCAL_NAME(companion)(a, from)[k];
     FOR_VEC(k) to[k].g = g[k], to[k].x = PAIRED ? x[k] : g[k];
 }
 

@@ -41,6 +41,9 @@ def test_softmax_strides(dtype):
         check_softmax(view, dim)
     y, grad = aten._softmax(x, 1, False), torch.randn(32, 5, 20, 3).to(dtype).permute(3, 2, 1, 0)
     check(aten._softmax_backward_data.default, grad, y, 1, dtype)
+    odd = torch.randn(1 + 20 * 4001).to(dtype)[1:].view(20, 4001)
+    check(aten._softmax_backward_data.default, odd, torch.randn(20, 4001).to(dtype), 0, dtype)
+    check(aten._softmax_backward_data.default, torch.randn(1 + 5000 * 8).to(dtype)[1:].view(5000, 8), torch.randn(5000, 8).to(dtype), 0, dtype)
     check(aten._softmax_backward_data.default, grad[:1, :1, :1, :1].expand(3, 20, 5, 32), y, 3, dtype)
 
 

@@ -36,7 +36,7 @@ def assert_near(mine, theirs, truth):
         assert own.dtype == other.dtype and own.shape == other.shape and own.stride() == other.stride()
         assert torch.equal(own.isnan(), other.isnan())
         ours, torchs = ((t.double() - exact).nan_to_num().abs().max() for t in (own, other))
-        slack = 100 if own.dtype == torch.float64 else 4  # PyTorch's own result stands for the truth then
+        slack = 1000 if own.dtype == torch.float64 else 4  # PyTorch's own result stands for the truth then
         assert ours <= max(torchs, slack * torch.finfo(own.dtype).eps * max(exact.nan_to_num().abs().max(), 0.1)), (ours, torchs)
 
 
