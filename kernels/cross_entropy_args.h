@@ -20,6 +20,7 @@ typedef struct cross_entropy_args {
     i64 rows, cols, x_row;  // x_row: stride
     i64 ignore, reduction;
     i64 group_size;
+    i64 chunks;             // backward, of groups of many lanes: into which a row is cut
     f64 smoothing;
 } cross_entropy_args;
 

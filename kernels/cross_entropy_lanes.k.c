@@ -5,11 +5,11 @@
 //                        - (c == t) * (1 - smoothing) * weight[t] - smoothing / C * weight[c])
 // with lse = log(sum of exp(x)) of the row. Nothing of the scores' size is written but the gradient.
 //
+// Rows may be as long as they like and start anywhere: their first and last vectors are those that 16 bytes of memory belong to,
+// of which only the row's elements count.
 // Forward, a group reads a row once, KEEP vectors a lane at a time, each lane with its own largest element and sum of exponentials
-// below it; rows may be as long as they like and start anywhere: their first and last vectors are those that 16 bytes of memory
-// belong to, of which only the row's elements count. Losses of rows are added up by `add_up`, in an order that depends on their
-// number alone.
-// Backward, lanes take vectors of the whole (rows, cols), wherever rows begin: given lse there is nothing to add up.
+// below it. Losses of rows are added up by `add_up`, in an order that depends on their number alone.
+// Backward, a group has a chunk of a row, KEEP vectors a lane: given lse there is nothing to add up.
 // Floor: forward a read, backward a read and a write of the scores.
 //
 // A target out of range stops the kernel, as it does in PyTorch: the host can't look.
@@ -69,6 +69,7 @@ WORD void LOCAL_NAME(rows)(const cross_entropy_args *a, i64 r)
     REQUIRE(label == a->ignore || (label >= 0 && label < a->cols));
     for (i32 at = lane(); at < vectors; at += KEEP * LANES) {
         HELD(T) held[KEEP];
+        if (at + 2 * KEEP * LANES < vectors) prefetch_row(row + (i64)(at + 2 * KEEP * LANES - lane()) * VEC, KEEP * LANES * VEC * (i64)sizeof(T));
         // Beyond the last vector it is read again, and as its place is beyond the row, not counted.
         FOR_KEEP(t) fetch_held(&held[t], row - before + (i64)(at + t * LANES < vectors ? at + t * LANES : vectors - 1) * VEC);
         LOCAL_NAME(take)(a, &v, held, at * VEC - before, LANES * VEC, n);
@@ -93,13 +94,7 @@ WORD void LOCAL_NAME(add_up)(const cross_entropy_args *a, i64 group)
 
 // ---- backward
 
-// place / cols; most gradients have few enough elements for the short division.
-WORD i64 LOCAL_NAME(row_of)(const cross_entropy_args *a, i64 place)
-{
-    return a->rows * a->cols >> 32 ? place / a->cols : (i64)((u32)place / (u32)a->cols);
-}
-
-WORD T LOCAL_NAME(gradient)(const cross_entropy_args *a, const LOCAL_NAME(slope) *s, i64 c, ACC x)
+WORD T LOCAL_NAME(gradient)(const cross_entropy_args *a, const LOCAL_NAME(slope) *s, i32 c, ACC x)
 {
     ACC g = EXP(x - s->top - s->rest) * s->factor;
     if (SMOOTH) g -= s->smooth * LOCAL_NAME(weight_of)(a, c);
@@ -108,28 +103,23 @@ WORD T LOCAL_NAME(gradient)(const cross_entropy_args *a, const LOCAL_NAME(slope)
 
 WORD void LOCAL_NAME(backward)(const cross_entropy_args *a, i64 group)
 {
-    const i64 count = a->rows * a->cols, last = (count - 1) / VEC * VEC;
-    const i64 first = (group * KEEP * LANES + lane()) * VEC;
+    const i64 r = group / a->chunks;
+    const T *const row = (const T *)a->x + r * a->x_row;
+    T *const out = (T *)a->out + r * a->cols;
+    const i32 n = (i32)a->cols, before = (i32)((u64)row / sizeof(T) % VEC), vectors = (before + n + VEC - 1) / VEC;
+    const i32 at = (i32)(group - r * a->chunks) * (KEEP * LANES) + lane();
     HELD(T) held[KEEP];
+    FOR_KEEP(t) fetch_held(&held[t], row - before + (i64)(at + t * LANES < vectors ? at + t * LANES : vectors - 1) * VEC);
+    const LOCAL_NAME(slope) s = LOCAL_NAME(slope_of)(a, r);
     FOR_KEEP(t) {
-        const i64 place = first + t * LANES * VEC < last ? first + t * LANES * VEC : last, row = LOCAL_NAME(row_of)(a, place);
-        fetch_held(&held[t], (const T *)a->x + row * a->x_row + (place - row * a->cols));
-    }
-    FOR_KEEP(t) {
-        const i64 place = first + t * LANES * VEC;
-        if (place >= count) return;
-        i64 row = LOCAL_NAME(row_of)(a, place), c = place - row * a->cols;
+        const i32 c = (at + t * LANES) * VEC - before;
         T e[VEC], made[VEC];
-        LOCAL_NAME(slope) s = LOCAL_NAME(slope_of)(a, row);
         unpack_held(e, &held[t]);
-        if (c + VEC <= a->cols) {
+        if (c >= 0 && c + VEC <= n) {
             FOR_VEC(k) made[k] = LOCAL_NAME(gradient)(a, &s, c + k, LOAD(e[k]));
-            put_vec((T *)a->out + place, made);
-            continue;
-        }
-        FOR_VEC(k) if (place + k < count) {
-            ((T *)a->out)[place + k] = LOCAL_NAME(gradient)(a, &s, c, LOAD(e[k]));
-            if (++c == a->cols && place + k + 1 < count) c = 0, s = LOCAL_NAME(slope_of)(a, ++row);
+            put_vec(out + c, made);
+        } else if (c < n) {
+            FOR_VEC(k) if (c + k >= 0 && c + k < n) out[c + k] = LOCAL_NAME(gradient)(a, &s, c + k, LOAD(e[k]));
         }
     }
 }

@@ -22,7 +22,7 @@ static const cross_entropy_row rows[] = {
 
 typedef enum part { ROWS, ADD_UP, BACKWARD, PART_COUNT } part;
 enum { KEY_LANES, KEY_KEEP, KEY_VEC, KEY_SMOOTH }; // the first three as logarithms
-enum { ADD_UP_LANES = 10, BACKWARD_LANES = 7, MOST_ROW_LANES = 9, LEAST_ROW_LANES = 2, ROW_KEEP = 2, BACKWARD_KEEP = 1 };
+enum { ADD_UP_LANES = 10, MOST_ROW_LANES = 9, MOST_CHUNK_LANES = 7, LEAST_LANES = 2, ROW_KEEP = 2 };
 
 typedef struct problem {
     const carat_tensor *x, *target, *weight;
@@ -39,13 +39,13 @@ static carat_key make_key(part of, carat_dtype dtype, carat_dtype loss)
 
 static int vector_log(carat_dtype dtype) { return log2_ceil(16 / (int64_t)carat_dtype_size(dtype)); }
 
-// Enough lanes that a row of `cols` is read in few steps, and no more than several groups on a multiprocessor leave.
+// Enough lanes that a row of `cols`, or a chunk of it, is read in few steps, and no more than several groups on a multiprocessor leave.
 static carat_key lanes_key(part of, carat_dtype dtype, carat_dtype loss, int64_t cols, int vec, bool smooth)
 {
     carat_key key = make_key(of, dtype, loss);
-    const int wanted = log2_ceil(cols) - vec - ROW_KEEP;
-    key.params[KEY_LANES] = (uint8_t)(of == ADD_UP ? ADD_UP_LANES : of == BACKWARD ? BACKWARD_LANES : larger(smaller(wanted, MOST_ROW_LANES), LEAST_ROW_LANES));
-    key.params[KEY_KEEP] = of == ADD_UP ? 0 : of == BACKWARD ? BACKWARD_KEEP : ROW_KEEP;
+    const int wanted = log2_ceil(cols) - vec - ROW_KEEP, most = of == BACKWARD ? MOST_CHUNK_LANES : MOST_ROW_LANES;
+    key.params[KEY_LANES] = (uint8_t)(of == ADD_UP ? ADD_UP_LANES : larger(smaller(wanted, most), LEAST_LANES));
+    key.params[KEY_KEEP] = of == ADD_UP ? 0 : ROW_KEEP;
     key.params[KEY_VEC] = (uint8_t)(of == ADD_UP ? 0 : vec);
     key.params[KEY_SMOOTH] = smooth;
     return key;
@@ -59,8 +59,11 @@ static void describe(const carat_key *key, const carat_target *target, carat_def
     carat_define(defines, "L", "%s", carat_dtype_name((carat_dtype)key->dtypes[1]));
     carat_define(defines, "PART", "%s", parts[key->row]);
     if (target->lanes > 1) {
+        enum { BLOCK = 10, RESIDENT = 1536 }; // lanes: 42 registers each, 16 for what is held
+        const carat_lanes shape = { .lanes = key->params[KEY_LANES], .keep = key->params[KEY_KEEP], .vec = key->params[KEY_VEC], .part = BLOCK };
         carat_define(defines, "SMOOTH", "%d", key->params[KEY_SMOOTH]);
-        carat_lanes_define((carat_lanes){ .lanes = key->params[KEY_LANES], .keep = key->params[KEY_KEEP], .vec = key->params[KEY_VEC] }, defines);
+        carat_lanes_define(shape, defines);
+        if (key->row != ADD_UP) carat_lanes_define_resident(shape, carat_dtype_size(dtype) > 4 ? RESIDENT / 2 : RESIDENT, defines);
     } else {
         carat_define(defines, "VEC", "%d", target->vector_bytes / (int)carat_dtype_size(carat_compute_dtype(dtype)));
     }
@@ -69,7 +72,7 @@ static void describe(const carat_key *key, const carat_target *target, carat_def
 static void enumerate_lanes(carat_dtype dtype, carat_dtype loss, void (*emit)(void *arg, const carat_key *key), void *arg)
 {
     for (part of = 0; of < PART_COUNT; ++of)
-        for (int64_t cols = 64; cols <= (of == ROWS ? 1 << 16 : 64); cols *= 4)
+        for (int64_t cols = 64; cols <= (of == ADD_UP ? 64 : 1 << 16); cols *= 4)
             for (int smooth = 0; smooth < (of == ADD_UP ? 1 : 2); ++smooth) {
                 const carat_key key = lanes_key(of, dtype, loss, cols, vector_log(dtype), smooth);
                 emit(arg, &key);
@@ -203,12 +206,12 @@ static carat_status check_gradient(const carat_frame *call, problem *p, cross_en
     return CARAT_OK;
 }
 
-// Vectors of the whole gradient, if those of the scores lie alike.
+// Vectors of the gradient are those of the scores, if rows lie alike in both.
 static int backward_vector(const problem *p, const cross_entropy_args *a)
 {
     const int vec = vector_log(p->dtype);
-    const int64_t both = a->x_row == a->cols ? 0 : a->cols | a->x_row;
-    return carat_lanes_aligned(a->x, 0, carat_dtype_size(p->dtype), INT64_C(1) << vec) && both % (INT64_C(1) << vec) == 0 ? vec : 0;
+    const int64_t apart = a->x_row - a->cols;
+    return carat_lanes_aligned(a->x, apart, carat_dtype_size(p->dtype), INT64_C(1) << vec) ? vec : 0;
 }
 
 // cross_entropy_backward(grad, scores, target, weight, reduction, ignore_index, label_smoothing, tops, total)
@@ -227,8 +230,8 @@ static carat_status run_backward(carat_frame *call)
     CARAT_TRY(carat_output_make(call, 0, p.dtype, 2, p.x->shape, NULL, &out));
     a.out = carat_data(&out.view);
     a.group_size = GROUP_ELEMENTS / a.cols + 1;
-    const int64_t groups = lanes ? pieces(a.rows * a.cols, INT64_C(1) << (BACKWARD_LANES + BACKWARD_KEEP + vec)) : pieces(a.rows, a.group_size);
-    return carat_run_kernel(call, &key, &a, sizeof a, groups, 1);
+    a.chunks = pieces(pieces(a.cols, INT64_C(1) << vec) + 1, INT64_C(1) << (key.params[KEY_LANES] + ROW_KEEP));
+    return carat_run_kernel(call, &key, &a, sizeof a, lanes ? a.rows * a.chunks : pieces(a.rows, a.group_size), 1);
 }
 
 static carat_status run(carat_frame *call)

@@ -61,7 +61,7 @@ static int choose_columns(int64_t outer, int64_t size, int64_t vectors, int vec,
     const int most = log2_ceil(held >> vec), line = log2_ceil(pieces(LINE, (int64_t)bytes << vec)), reach = log2_ceil(size);
     int across = (int)smaller(log2_ceil(vectors), WIDEST), keep = (int)smaller(most, reach);
     if (across < line)
-        while (keep > 0 && across + reach - keep < USUAL_LANES) --keep;
+        while (keep > 0 && across + reach - keep < LEAST_LANES) --keep;
     int down = log2_ceil(pieces(size, INT64_C(1) << keep));
     while (across > line && (across + down > MOST_LANES || (across + down > USUAL_LANES && outer * vectors >> across < ENOUGH_GROUPS))) --across;
     if (across + down < LEAST_LANES) down = LEAST_LANES - across;
