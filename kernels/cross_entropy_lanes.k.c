@@ -34,7 +34,7 @@ WORD void LOCAL_NAME(load)(ACC *v, const HELD(T) *held, i32 first, i32 n)
     if (first < 0 || first + VEC > n) FOR_VEC(k) v[k] = first + k >= 0 && first + k < n ? v[k] : LOWEST;
 }
 
-WORD void LOCAL_NAME(take)(const cross_entropy_args *a, LOCAL_NAME(running) *to, const HELD(T) *held, i32 first, i32 step, i32 n)
+WORD void LOCAL_NAME(take)(const cross_entropy_args *a, LOCAL_NAME(running) *to, HELD(T) *held, i32 first, i32 step, i32 n)
 {
     ACC v[VEC], top = to->top;
     FOR_KEEP(t) {
@@ -46,6 +46,7 @@ WORD void LOCAL_NAME(take)(const cross_entropy_args *a, LOCAL_NAME(running) *to,
     to->top = top;
     FOR_KEEP(t) {
         ACC part = 0;
+        if (sizeof(T) < sizeof(ACC)) forget_held(&held[t]);
         LOCAL_NAME(load)(v, &held[t], first + t * step, n);
         FOR_VEC(k) part += EXP(v[k] - below);
         to->sum += part;

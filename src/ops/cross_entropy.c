@@ -59,11 +59,12 @@ static void describe(const carat_key *key, const carat_target *target, carat_def
     carat_define(defines, "L", "%s", carat_dtype_name((carat_dtype)key->dtypes[1]));
     carat_define(defines, "PART", "%s", parts[key->row]);
     if (target->lanes > 1) {
-        enum { BLOCK = 10, RESIDENT = 1536 }; // lanes: 42 registers each, 16 for what is held
+        enum { BLOCK = 10 };
+        const int resident = key->row == ROWS ? 1024 : 1280; // lanes: 64 registers each, or 51, 16 for what is held
         const carat_lanes shape = { .lanes = key->params[KEY_LANES], .keep = key->params[KEY_KEEP], .vec = key->params[KEY_VEC], .part = BLOCK };
         carat_define(defines, "SMOOTH", "%d", key->params[KEY_SMOOTH]);
         carat_lanes_define(shape, defines);
-        if (key->row != ADD_UP) carat_lanes_define_resident(shape, carat_dtype_size(dtype) > 4 ? RESIDENT / 2 : RESIDENT, defines);
+        if (key->row != ADD_UP) carat_lanes_define_resident(shape, carat_dtype_size(dtype) > 4 ? resident / 2 : resident, defines);
     } else {
         carat_define(defines, "VEC", "%d", target->vector_bytes / (int)carat_dtype_size(carat_compute_dtype(dtype)));
     }

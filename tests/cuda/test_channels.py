@@ -118,6 +118,17 @@ def test_group_norm(shape, groups, dtype):
             check(aten.native_group_norm_backward.default, grad, x, *results[1:], w, n, c, hxw, groups, mask, theirs=[t.to(dtype) for t in exact if t is not None])
 
 
+# ---- rows that several parts of a group hold
+
+@pytest.mark.parametrize("rows, cols", [(40, 12288), (20, 20000), (18, 40000), (35, 65536), (3, 100000)])
+@dtypes(*HALF_AND_FULL)
+def test_long_rows_backward(rows, cols, dtype):
+    x, grad, weight, bias = (torch.randn(shape).to(dtype) for shape in ((rows, cols), (rows, cols), (cols,), (cols,)))
+    _, mean, rstd = aten.native_layer_norm(x.float(), [cols], None, None, 1e-5)
+    theirs = aten.native_layer_norm_backward(grad.float(), x.float(), [cols], mean, rstd, weight.float(), bias.float(), [True] * 3)
+    check(aten.native_layer_norm_backward.default, grad, x, [cols], mean, rstd, weight, bias, [True] * 3, theirs=[t.to(dtype) for t in theirs])
+
+
 # ---- cross-entropy
 
 @pytest.mark.parametrize("rows, cols", [(1, 1), (7, 10), (40, 33), (3, 1000), (2, 5001), (9000, 3)])
