@@ -7,7 +7,7 @@
 // exactly that, and the variance 0. Lanes and parts are joined by Chan's formula (see moments.k.c).
 // Cost: the input once.
 //
-// Defines: those of the walk; T_ACC; ROOT (1: the standard deviation); WITH_MEAN (1: the mean to `second`).
+// Defines: those of the walk; T_ACC; T_OUT; ROOT (1: the standard deviation); WITH_MEAN (1: the mean to `second`).
 #include "reduce_lanes_args.h"
 
 #define CHAINS 1
@@ -73,8 +73,8 @@ WORD LOCAL_NAME(joined) LOCAL_NAME(join)(LOCAL_NAME(joined) a, LOCAL_NAME(joined
 WORD void LOCAL_NAME(finish)(const reduce_lanes_args *a, i64 place, LOCAL_NAME(joined) v)
 {
     const T_ACC variance = v.m2 / (T_ACC)(a->count - a->correction);
-    ((T_IN *)a->out)[place] = CAT(store_, T_IN)(ROOT ? k_sqrt(variance) : variance);
-    if (WITH_MEAN) ((T_IN *)a->second)[place] = CAT(store_, T_IN)(v.mean);
+    ((T_OUT *)a->out)[place] = CAT(store_, T_OUT)(ROOT ? k_sqrt(variance) : variance);
+    if (WITH_MEAN) ((T_OUT *)a->second)[place] = CAT(store_, T_OUT)(v.mean);
 }
 
 #include "reduce_lanes_walk.c"

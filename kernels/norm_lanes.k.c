@@ -10,8 +10,8 @@
 // L2, as many bytes as the row has or twice that.
 //
 // Backward, group g owns rows g, g + parts, ...: it adds up its share of the parameters' gradients in registers on the way and
-// reads the next row while it works on one. Where a row takes several parts, which would meet once a row, `rows` and `sums` each
-// make their own pass instead. `columns` then adds up the groups' sums, in an order that depends on the shape alone.
+// reads the next row while it works on one. A row's parts meet once a row. Where registers don't hold a row twice, and the sums,
+// `rows` and `sums` each make their own pass instead. `columns` then adds up the groups' sums, in an order that depends on the shape alone.
 // Floor: a read of x, of the gradient and a write.
 //
 // Defines: T, PART (forward, rows, sums, backward or columns), RMS, WEIGHT and BIAS (whether there are any), LANES, PART_LANES,
@@ -229,17 +229,20 @@ WORD void LOCAL_NAME(sums)(const norm_lanes_args *a, i64 group)
     LOCAL_NAME(write_parameters)(a, part, first, n, of_weight, of_bias);
 }
 
-// Both at once, for rows that one part holds.
+// Both at once.
 WORD void LOCAL_NAME(backward)(const norm_lanes_args *a, i64 group)
 {
     const i32 n = (i32)a->cols;
     LOCAL_NAME(row_share) now, next;
     HELD(T) weight[KEEP];
-    ACC of_weight[KEEP][VEC], of_bias[KEEP][VEC], u[VEC], g[VEC], gw[VEC];
+    ACC of_weight[KEEP][VEC], of_bias[KEEP][VEC], u[VEC], g[VEC], gw[VEC], sums[PARTS], dots[PARTS];
+    int turn = 0;
+    begin_parts();
     FOR_KEEP(t) FOR_VEC(k) of_weight[t][k] = of_bias[t][k] = 0;
     if (WEIGHT) LOCAL_NAME(read)(weight, (const T *)a->weight, n);
     LOCAL_NAME(read_row)(&next, a, group, 0, n);
-    for (i64 row = group; row < a->rows; row += a->parts) {
+    await_parts();
+    for (i64 row = group; row < a->rows; row += a->parts, turn ^= 1) {
         ACC sum = 0, dot = 0;
         now = next;
         if (row + a->parts < a->rows) LOCAL_NAME(read_row)(&next, a, row + a->parts, 0, n);
@@ -255,6 +258,9 @@ WORD void LOCAL_NAME(backward)(const norm_lanes_args *a, i64 group)
             dot += TAKE(t, part_of_dot);
         }
         part_sum_pair(&sum, &dot);
+        meet_parts(sums, dots, sum, dot, turn);
+        sum = sums[0], dot = dots[0];
+        for (int p = 1; p < PARTS; ++p) sum += sums[p], dot += dots[p];
         FOR_KEEP(t) LOCAL_NAME(write_row)(a, row, &now, &weight[t], t, sum / (ACC)n, dot / (ACC)n);
     }
     LOCAL_NAME(write_parameters)(a, group, 0, n, of_weight, of_bias);

@@ -7,6 +7,9 @@
 //                                      it takes any element, and takes an element in;
 //   LOCAL_NAME(joined), widen(running, elements), join(a, b)    what lanes and parts exchange, in an order that shapes decide;
 //   finish(args, place, joined)        writes a result.
+// A kernel that takes elements of two inputs laid out alike also says what a lane holds of both, TAKEN, and how they are read,
+// fetch(args, TAKEN *, from) and fetch_one(args, from), where `from` is their place in the first; and what a value must know of its
+// output's place, aim(args, running *, place).
 //
 // The host sorts and merges dimensions into a kept and a reduced space, in each of which a unit has one number:
 //   rows:    vectors lie along the reduced space. 2^lanes_log2 neighbouring lanes share a row; several rows to a group.
@@ -19,6 +22,13 @@
 // Defines: T_IN, PART (one of the three), IN_ROWS, LANES, KEEP, VEC, RANK (of the reduced space).
 
 #include "lanes_place.h"
+
+#ifndef TAKEN
+#define TAKEN T_IN
+WORD void LOCAL_NAME(fetch)(const reduce_lanes_args *a, T_IN *to, const T_IN *from) { (void)a, fetch_vec(to, from); }
+WORD T_IN LOCAL_NAME(fetch_one)(const reduce_lanes_args *a, const T_IN *from) { return (void)a, *from; }
+WORD void LOCAL_NAME(aim)(const reduce_lanes_args *a, LOCAL_NAME(running) *v, i64 place) { (void)a, (void)v, (void)place; }
+#endif
 
 // Where unit n of the reduced space lies in the input; RANK is a constant, for each element comes this way.
 WORD i64 LOCAL_NAME(reduced_place)(const reduce_lanes_args *a, u32 n)
@@ -37,8 +47,8 @@ WORD i64 LOCAL_NAME(reduced_place)(const reduce_lanes_args *a, u32 n)
 // Takes n <= KEEP units, `stride` apart from r on; in place of those beyond, lanes read the last one.
 WORD void LOCAL_NAME(step)(const reduce_lanes_args *a, LOCAL_NAME(running) *to, const T_IN *in, u32 r, u32 stride, u32 n, int first)
 {
-    T_IN held[KEEP][VEC];
-    FOR_KEEP(t) fetch_vec(held[t], in + LOCAL_NAME(reduced_place)(a, r + (n == KEEP ? (u32)t : LOCAL_NAME(least)((u32)t, n - 1)) * stride));
+    TAKEN held[KEEP][VEC];
+    FOR_KEEP(t) LOCAL_NAME(fetch)(a, held[t], in + LOCAL_NAME(reduced_place)(a, r + (n == KEEP ? (u32)t : LOCAL_NAME(least)((u32)t, n - 1)) * stride));
     READ_NOW();
     if (first) LOCAL_NAME(begin)(to, held, n);
     FOR_KEEP(t) if ((u32)t < n)
@@ -96,12 +106,15 @@ WORD void LOCAL_NAME(rows)(const reduce_lanes_args *a, u32 group)
     const u32 first = part * a->share, last = LOCAL_NAME(least)(first + a->share, a->reduced.count);
     const T_IN *const in = (const T_IN *)a->in + LOCAL_NAME(place)(&a->kept, a->kept.in, unit);
     LOCAL_NAME(running) v[CHAINS];
-    UNROLLED for (int c = 0; c < CHAINS; ++c) v[c] = LOCAL_NAME(start)();
+    UNROLLED for (int c = 0; c < CHAINS; ++c) {
+        v[c] = LOCAL_NAME(start)();
+        LOCAL_NAME(aim)(a, &v[c], LOCAL_NAME(place)(&a->kept, a->kept.out, unit));
+    }
     if (a->partial) MAY_FOLLOW();
     u32 elements = LOCAL_NAME(walk)(a, v, in, first + at, last, span) * (VEC / CHAINS);
     if (last == a->reduced.count && at < a->rest) {
         const i64 i = (i64)last * VEC + at;
-        LOCAL_NAME(take)(a, &v[0], in[i], (u32)i);
+        LOCAL_NAME(take)(a, &v[0], LOCAL_NAME(fetch_one)(a, in + i), (u32)i);
         ++elements;
     }
     LOCAL_NAME(joined) joined = LOCAL_NAME(widen)(v[0], elements);
@@ -121,7 +134,10 @@ WORD void LOCAL_NAME(columns)(const reduce_lanes_args *a, u32 group)
     const u32 unit = LOCAL_NAME(least)(tile * across + column, a->kept.count - 1);
     const u32 first = part * a->share, last = LOCAL_NAME(least)(first + a->share, a->reduced.count);
     LOCAL_NAME(running) v[VEC];
-    FOR_VEC(k) v[k] = LOCAL_NAME(start)();
+    FOR_VEC(k) {
+        v[k] = LOCAL_NAME(start)();
+        LOCAL_NAME(aim)(a, &v[k], LOCAL_NAME(place)(&a->kept, a->kept.out, unit) + k * a->out_step);
+    }
     if (a->partial) MAY_FOLLOW();
     const u32 taken = LOCAL_NAME(walk)(a, v, (const T_IN *)a->in + LOCAL_NAME(place)(&a->kept, a->kept.in, unit),
                                        first + ((u32)lane() >> a->lanes_log2), last, LANES >> a->lanes_log2);

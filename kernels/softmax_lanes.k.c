@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Softmax, its logarithm and their gradients along contiguous rows, for groups of many lanes: the formulas of softmax.k.c.
+// Softmax, its logarithm and their gradients along contiguous rows, for groups of many lanes: the formulas of softmax.k.c. Other
+// dimensions are in softmax_columns.c; what no group holds takes a reduction and a pointwise launch (src/ops/softmax_apart.c).
 //
 // A group owns a row. Each lane holds KEEP vectors of VEC elements of it, and the host chooses LANES and KEEP so that together
 // they hold it all: so the row is read once and written once. It is held as it lies in memory, in as few registers as that
@@ -14,7 +15,8 @@
 // Floor: one read of each input and one write. Reached of the copy ceiling on an H200 (4.26 TB/s), 64M elements: f32 0.97 up to
 // 16384 columns, then 0.88 to 0.78 at 262144; halves 0.91-0.94, then 0.88 to 0.73; backward 0.95-0.99, then 0.94 to 0.83. What
 // longer rows lack is a multiprocessor's next row: a cluster starts only where all of its blocks have room.
-// Defines: T, O (the result's type), LOG (0 or 1), PART (forward or backward), LANES, PART_LANES, KEEP, VEC.
+// Defines: T, O (the result's type), LOG (0 or 1), PART (forward, backward, columns or columns_backward), LANES, PART_LANES, KEEP,
+// VEC; ACROSS (of columns).
 #include "softmax_lanes_args.h"
 
 #define ACC CAT(acc_, T)
@@ -125,6 +127,8 @@ WORD void LOCAL_NAME(backward)(const softmax_lanes_args *a, i64 group)
         LOCAL_NAME(write)((O *)a->out + group * n, made, PLACE(t), n);
     }
 }
+
+#include "softmax_columns.c"
 
 KERNEL(softmax_lanes_args, a)
 {

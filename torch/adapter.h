@@ -77,6 +77,9 @@ inline uint64_t plain_keys_of(c10::DispatchKey key)
             c10::DispatchKeySet(cuda ? DispatchKey::AutocastCUDA : DispatchKey::AutocastCPU)).raw_repr();
 }
 
+// Whether an operator is one of Carat's own, defined in python/carat/_operators.py, rather than ATen's.
+inline bool is_own(const carat_op* op) { return std::strstr(carat_op_name(op), "::") != nullptr; }
+
 // One overridden operator at one dispatch key. Both functors derive from it; it lives as long as its registration,
 // which is as long as the process.
 struct Override : c10::OperatorKernel {
@@ -84,7 +87,7 @@ struct Override : c10::OperatorKernel {
              Counters* counters, const std::atomic<bool>* selected)
         : op(op), index(index), device(key == c10::DispatchKey::CUDA ? CARAT_CUDA : CARAT_CPU), plain_keys(plain_keys_of(key)),
           first_out(plan.first_out), generator(plan.generator),
-          draws(std::strcmp(carat_op_family(op), "random") == 0), result(plan.result), selected(selected), counters(counters),
+          draws(std::strcmp(carat_op_family(op), "random") == 0), own(is_own(op)), result(plan.result), selected(selected), counters(counters),
           handle(handle), original(std::move(original)), plan(std::move(plan)) {}
 
     const carat_op* op;
@@ -94,6 +97,7 @@ struct Override : c10::OperatorKernel {
     int first_out;
     int generator;
     bool draws;                         // random numbers
+    bool own;                           // Carat's, which was called by name: enable() has no say in it
     Result result;
     const std::atomic<bool>* selected;  // by enable()
     Counters* counters;
@@ -114,7 +118,7 @@ inline bool takes(const Override& override) noexcept
 {
     if (C10_UNLIKELY(c10::impl::tls_local_dispatch_key_set().included_.has(kScopeKey)))
         return scope_selects(override.index);
-    return override.selected->load(std::memory_order_relaxed);
+    return override.own || override.selected->load(std::memory_order_relaxed);
 }
 
 // ---- one call (call.cpp)

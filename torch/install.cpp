@@ -12,12 +12,12 @@ namespace {
 
 std::mutex install_mutex;
 
-// "aten::" and the name split as PyTorch does: "add.Tensor" is overload "Tensor" of "aten::add".
-c10::OperatorName operator_name(const char* name)
+// The name split as PyTorch does: "add.Tensor" is overload "Tensor" of "aten::add". Carat's own bring their namespace.
+c10::OperatorName operator_name(const carat_op* op)
 {
-    const std::string text(name);
+    const std::string text = (is_own(op) ? "" : "aten::") + std::string(carat_op_name(op));
     const size_t dot = text.find('.');
-    return {"aten::" + text.substr(0, dot), dot == std::string::npos ? "" : text.substr(dot + 1)};
+    return {text.substr(0, dot), dot == std::string::npos ? "" : text.substr(dot + 1)};
 }
 
 bool has_formula(const c10::OperatorHandle& handle)
@@ -47,7 +47,7 @@ template struct Opened<&c10::SafeKernelFunction::kernel_>;
 
 const char* examine(const Entry& entry, c10::DispatchKey key, std::optional<c10::OperatorHandle>& handle, Plan& plan)
 {
-    handle = c10::Dispatcher::singleton().findSchema(operator_name(carat_op_name(entry.op)));
+    handle = c10::Dispatcher::singleton().findSchema(operator_name(entry.op));
     if (!handle.has_value()) return "this PyTorch has no such operator";
     if (loses_gradient(*handle, key)) return "composite: would lose its gradient";
     if (!handle->hasComputedKernelForDispatchKey(key)) return "PyTorch has no kernel to step aside to";

@@ -55,24 +55,32 @@ WORD f64 larger(f64 x, f64 y) { return fmax(x, y); }
 #define part_sum(v) of_part_group_sum(v)
 #define part_max(v) of_part_group_max(v)
 
-// begin_parts() opens a kernel that calls gather_parts(), which it does once: every lane gets each part's pair of values.
+// begin_parts() opens a kernel whose parts meet, await_parts() comes before they do. When they meet every lane gets each part's pair
+// of values; `turn` is 0 and 1 in turns.
 #if LANES > PART_LANES
 WORD void begin_parts() { ptx_cluster_arrive_relaxed(); }
-template <class T> WORD void gather_parts(T *all_x, T *all_y, T x, T y)
+WORD void await_parts() { ptx_cluster_wait(); } // until the other blocks have begun
+template <class T> WORD void meet_parts(T *all_x, T *all_y, T x, T y, int turn)
 {
-    __shared__ T of_part[2][PARTS];
-    ptx_cluster_wait(); // the other blocks have begun
+    __shared__ T of_part[2][2][PARTS];
     if (threadIdx.x < PARTS) {
-        ptx_put_remote(&of_part[0][part_id()], x, threadIdx.x);
-        ptx_put_remote(&of_part[1][part_id()], y, threadIdx.x);
+        ptx_put_remote(&of_part[turn][0][part_id()], x, threadIdx.x);
+        ptx_put_remote(&of_part[turn][1][part_id()], y, threadIdx.x);
     }
     SYNC();
-    UNROLLED for (int p = 0; p < PARTS; ++p) all_x[p] = of_part[0][p], all_y[p] = of_part[1][p];
+    UNROLLED for (int p = 0; p < PARTS; ++p) all_x[p] = of_part[turn][0][p], all_y[p] = of_part[turn][1][p];
 }
 #else
 WORD void begin_parts() {}
-template <class T> WORD void gather_parts(T *all_x, T *all_y, T x, T y) { *all_x = x, *all_y = y; }
+WORD void await_parts() {}
+template <class T> WORD void meet_parts(T *all_x, T *all_y, T x, T y, int) { *all_x = x, *all_y = y; }
 #endif
+// The one meeting of a kernel.
+template <class T> WORD void gather_parts(T *all_x, T *all_y, T x, T y)
+{
+    await_parts();
+    meet_parts(all_x, all_y, x, y, 0);
+}
 
 // Both sums of a part.
 template <class T> WORD void part_sum_pair(T *x, T *y)

@@ -84,6 +84,9 @@ def adapter():
     ]:
         function = getattr(lib, name)
         function.restype, function.argtypes = result, arguments
+    from . import _operators  # defined before the adapter looks for them
+
+    del _operators
     return lib
 
 

@@ -69,6 +69,17 @@ def is_enabled():
     return _adapter.adapter.cache_info().currsize > 0 and bool(_adapter.adapter().carat_torch_enabled())
 
 
+def install_own():
+    """Lets Carat serve its own operators; where the adapter can't be had, what they are made of in Python remains."""
+    try:
+        adapter = _adapter.adapter()
+    except ImportError:
+        return
+    for index, (overload, _) in enumerate(_rows()):
+        if "::" in overload:
+            adapter.carat_torch_refused(index)
+
+
 class use(contextlib.ContextDecorator):
     """Carat for a block or a function, on this thread and the autograd threads that work for it.
 

@@ -3,7 +3,7 @@
 #include "ops/batch_norm.h"
 
 #include "jit/jit.h"
-#include "ops/pointwise.h"
+#include "ops/batch_norm_lanes.h"
 
 #include <string.h>
 
@@ -25,6 +25,10 @@ static carat_key make_key(carat_norm_dtypes dtypes, carat_batch_norm_part part)
 
 static void describe(const carat_key *key, const carat_target *target, carat_defines *defines)
 {
+    if (target->lanes > 1) {
+        carat_channel_norm_describe(key, defines);
+        return;
+    }
     static const char *const parts[CARAT_BATCH_NORM_PART_COUNT] = {
 #define PART(name) #name,
         CARAT_BATCH_NORM_PARTS(PART)
@@ -40,7 +44,10 @@ static void describe(const carat_key *key, const carat_target *target, carat_def
 
 static void enumerate(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg)
 {
-    (void)target;
+    if (target->lanes > 1) {
+        carat_channel_norm_enumerate(emit, arg);
+        return;
+    }
     for (carat_dtype x = 0; x < CARAT_DTYPE_COUNT; ++x)
         for (int mixed = 0; carat_is_float(x) && mixed <= carat_dtype_in(x, CARAT_HALVES); ++mixed)
             for (carat_batch_norm_part part = 0; part < CARAT_BATCH_NORM_PART_COUNT; ++part) {
@@ -154,14 +161,15 @@ carat_status carat_batch_norm_settle(const carat_frame *call, const carat_tensor
     CARAT_TRY(settle(x, params, count, &b->dtypes));
     cut_rows(b);
     if (training && b->args.count < FEW) return carat_step_aside("few elements a channel");
-    return find_kernels(call, b->dtypes, parts);
+    b->result_dtype = b->dtypes.param;
+    return carat_has_lanes(call) ? CARAT_OK : find_kernels(call, b->dtypes, parts); // those of lanes: the launch finds out
 }
 
 carat_status carat_batch_norm_check_output(const carat_frame *call, int index, const carat_batch_norm *b, const carat_tensor *x,
                                            const carat_tensor *const *inputs, int count)
 {
     const int64_t channels = index ? b->result_channels : 0;
-    CARAT_TRY(carat_output_check(call, index, index ? b->dtypes.param : b->dtypes.x, index ? 1 : x->ndim, index ? &channels : x->shape));
+    CARAT_TRY(carat_output_check(call, index, index ? b->result_dtype : b->dtypes.x, index ? 1 : x->ndim, index ? &channels : x->shape));
     const carat_tensor *given = carat_output_given(call, index);
     if (!given) return CARAT_OK;
     if (index ? !carat_is_contiguous(given) : !has_strides(given, b->strides)) return carat_step_aside("strides of the output");
@@ -177,7 +185,7 @@ carat_status carat_batch_norm_check_output(const carat_frame *call, int index, c
 carat_status carat_batch_norm_make_output(carat_frame *call, int index, const carat_batch_norm *b, const carat_tensor *x, void **data)
 {
     carat_output out;
-    CARAT_TRY(carat_output_make(call, index, index ? b->dtypes.param : b->dtypes.x, index ? 1 : x->ndim,
+    CARAT_TRY(carat_output_make(call, index, index ? b->result_dtype : b->dtypes.x, index ? 1 : x->ndim,
                                 index ? &b->result_channels : x->shape, index ? NULL : b->strides, &out));
     *data = carat_data(&out.view);
     return CARAT_OK;
@@ -219,6 +227,7 @@ int64_t carat_batch_norm_write_groups(const carat_batch_norm *b)
 const carat_family carat_family_batch_norm = {
     .name = "batch_norm",
     .source = "batch_norm.k.c",
+    .lanes_source = "batch_norm_lanes.k.c",
     .rows = rows,
     .row_size = sizeof *rows,
     .row_count = sizeof rows / sizeof *rows,

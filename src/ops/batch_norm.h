@@ -27,8 +27,9 @@ typedef struct carat_batch_norm {
     bool by_planes;
     int64_t strides[CARAT_MAX_DIMS]; // of x and of results like it
     int64_t result_channels;         // of results 1 and 2: the channels, or none where nothing is saved
+    carat_dtype result_dtype;        // of results 1 and 2
     batch_norm_args args;            // without data
-    void *scratch;                   // for carat_free
+    void *scratch;                   // of a CPU's kernels, for carat_free
 } carat_batch_norm;
 
 // Checks x and the parameters, those of params that aren't NULL, and that the kernels of a set of parts exist.
@@ -47,6 +48,10 @@ carat_status carat_batch_norm_launch(const carat_frame *call, carat_norm_dtypes 
 int64_t carat_batch_norm_table_groups(const carat_batch_norm *b);
 int64_t carat_batch_norm_part_groups(const carat_batch_norm *b);
 int64_t carat_batch_norm_write_groups(const carat_batch_norm *b);
+
+// The two passes in groups of many lanes (batch_norm_lanes.c); b.args holds the data of the call. grad has the strides of x.
+carat_status carat_batch_norm_forward_lanes(const carat_frame *call, const carat_tensor *x, const carat_batch_norm *b);
+carat_status carat_batch_norm_backward_lanes(const carat_frame *call, const carat_tensor *x, const carat_tensor *grad, const carat_batch_norm *b);
 
 carat_status carat_batch_norm_run_statistics(carat_frame *call);
 carat_status carat_batch_norm_run_no_statistics(carat_frame *call);

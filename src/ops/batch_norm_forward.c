@@ -29,7 +29,9 @@ static carat_status check(const carat_frame *call, const forward *f, carat_batch
     if (!f->training && !running) return carat_step_aside("no statistics");
     CARAT_TRY(carat_batch_norm_settle(call, f->in[X], f->in + 1, INPUTS - 1, f->training, KERNELS, b));
     if (f->training) CARAT_TRY(check_running(f));
-    b->result_channels = f->training ? b->args.channels : 0;
+    const bool saves = f->training || carat_has_lanes(call); // on devices the running statistics are saved
+    b->result_channels = saves ? b->args.channels : 0;
+    if (carat_has_lanes(call)) b->result_dtype = carat_compute_dtype(b->dtypes.x);
     for (int i = 0; i < 3; ++i) CARAT_TRY(carat_batch_norm_check_output(call, i, b, f->in[X], f->in, INPUTS));
     const int64_t none = 0;
     return f->results < 4 ? CARAT_OK : carat_output_check(call, 3, CARAT_u8, 1, &none);
@@ -70,7 +72,7 @@ static carat_status run(carat_frame *call, const forward *f)
     carat_batch_norm b;
     CARAT_TRY(check(call, f, &b));
     CARAT_TRY(make_outputs(call, f, &b));
-    CARAT_TRY(carat_batch_norm_alloc(&b));
+    if (!carat_has_lanes(call)) CARAT_TRY(carat_batch_norm_alloc(&b));
     const void *data[INPUTS];
     for (int i = 0; i < INPUTS; ++i) data[i] = f->in[i] ? carat_data(f->in[i]) : NULL;
     b.args.x = data[X];
@@ -81,6 +83,7 @@ static carat_status run(carat_frame *call, const forward *f)
     b.args.training = f->training;
     b.args.momentum = f->momentum;
     b.args.eps = f->eps;
+    if (carat_has_lanes(call)) return carat_batch_norm_forward_lanes(call, f->in[X], &b);
     const carat_status status = b.by_planes ? run_planes(call, &b) : run_rows(call, &b);
     carat_free(b.scratch);
     return status;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // var, std, var_mean and std_mean from arguments to results.
+#include "ops/moments.h"
+
 #include "jit/jit.h"
 #include "ops/reduce_lanes.h"
 
@@ -13,12 +15,14 @@ static const moments_row rows[] = {
 #include "moments.def"
 #undef MOMENTS
 };
-enum { ROWS = sizeof rows / sizeof *rows };
+enum { VAR_MEAN_ROW = 2, ROWS = sizeof rows / sizeof *rows };
 
-static carat_key make_key(int row, carat_dtype in)
+// `out` matters to groups of many lanes.
+static carat_key make_key(int row, carat_dtype in, carat_dtype out)
 {
     carat_key key = { .family = CARAT_FAMILY_moments, .row = (uint16_t)row };
     key.dtypes[0] = (uint8_t)in;
+    key.dtypes[1] = (uint8_t)out;
     return key;
 }
 
@@ -28,13 +32,13 @@ static void describe(const carat_key *key, const carat_target *target, carat_def
     const carat_dtype in = (carat_dtype)key->dtypes[0], acc = carat_compute_dtype(in);
     carat_define(defines, "T_IN", "%s", carat_dtype_name(in));
     carat_define(defines, "T_ACC", "%s", carat_dtype_name(acc));
+    carat_define(defines, "T_OUT", "%s", carat_dtype_name((carat_dtype)key->dtypes[1]));
     carat_define(defines, "ROOT", "%d", row->root);
     carat_define(defines, "WITH_MEAN", "%d", row->with_mean);
     if (target->lanes > 1) {
         carat_reduce_lanes_define(key, carat_dtype_size(in), defines);
         return;
     }
-    carat_define(defines, "T_OUT", "%s", carat_dtype_name(in));
     carat_define(defines, "T_WIDE", "%s", "f64");
     carat_define(defines, "VEC", "%d", target->vector_bytes / (int)carat_dtype_size(acc));
 }
@@ -44,7 +48,7 @@ static void enumerate(const carat_target *target, void (*emit)(void *arg, const 
     for (int row = 0; row < ROWS; ++row)
         for (carat_dtype in = 0; in < CARAT_DTYPE_COUNT; ++in)
             if (carat_dtype_in(in, rows[row].base.dtypes)) {
-                const carat_key key = make_key(row, in);
+                const carat_key key = make_key(row, in, in);
                 if (target->lanes > 1) carat_reduce_lanes_enumerate(key, carat_dtype_size(in), emit, arg);
                 else emit(arg, &key);
             }
@@ -83,6 +87,16 @@ static carat_status launch_lanes(const carat_frame *call, const carat_key *key, 
     return carat_reduce_lanes_run(call, *key, &plan, 3 * carat_dtype_size(carat_compute_dtype((carat_dtype)key->dtypes[0])));
 }
 
+carat_status carat_moments_split(const carat_frame *call, const carat_reduction *space, const carat_tensor *variance, void *mean)
+{
+    const carat_dtype dtype = carat_dtype_of(space->in), acc = carat_compute_dtype(dtype);
+    carat_reduce_lanes plan;
+    CARAT_TRY(carat_reduce_lanes_plan(space, variance, false, &plan));
+    plan.args.count = (double)carat_reduction_count(space);
+    plan.args.second = mean;
+    return carat_reduce_lanes_run(call, make_key(VAR_MEAN_ROW, dtype, acc), &plan, 3 * carat_dtype_size(acc));
+}
+
 // (self, dim, correction, keepdim)
 static carat_status run(carat_frame *call)
 {
@@ -93,7 +107,7 @@ static carat_status run(carat_frame *call)
     CARAT_TRY(carat_reduction_dims(call, 1, &space));
     space.keepdim = carat_int_arg(call, 3, 0);
     const carat_dtype dtype = carat_dtype_of(space.in);
-    const carat_key key = make_key(call->op->row_index, dtype);
+    const carat_key key = make_key(call->op->row_index, dtype, dtype);
     CARAT_TRY(check(call, &key, &space, correction));
 
     int64_t shape[CARAT_MAX_DIMS];

@@ -106,10 +106,10 @@ static bool is_for_devices(int index)
     return rows[index].run == carat_norm_run_rms || rows[index].run == carat_norm_run_rms_backward;
 }
 
-// What norm_lanes.c has.
+// All but weight norm.
 static bool has_lanes(int index)
 {
-    return is_for_devices(index) || rows[index].run == carat_norm_run_layer || rows[index].run == carat_norm_run_layer_backward;
+    return rows[index].run != carat_norm_run_weight && rows[index].run != carat_norm_run_weight_backward;
 }
 
 const carat_family carat_family_norm = {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The norm family's parts: what its operators share (norm.c), layer norm (norm_layer.c), RMS norm, on devices only
-// (norm_lanes.c), group norm (norm_group.c), weight norm (norm_weight.c).
+// (norm_lanes.c), group norm (norm_group.c, norm_group_lanes.c), weight norm (norm_weight.c).
 #ifndef CARAT_OPS_NORM_H
 #define CARAT_OPS_NORM_H
 
@@ -49,6 +49,9 @@ carat_status carat_norm_launch(const carat_frame *call, carat_norm_dtypes dtypes
 // `moments` see carat_norm_shape.
 carat_status carat_norm_run_layer_lanes(carat_frame *call, const carat_tensor *const *inputs, int outer, const int64_t *moments);
 carat_status carat_norm_run_layer_backward_lanes(carat_frame *call, const carat_norm_shape *s);
+// Group norm (norm_group_lanes.c); args holds the data of the call, whose operands are contiguous and of one dtype.
+carat_status carat_norm_group_forward_lanes(const carat_frame *call, const carat_tensor *x, const norm_args *args);
+carat_status carat_norm_group_backward_lanes(const carat_frame *call, const carat_tensor *grad, const carat_tensor *x, const norm_args *args);
 void carat_norm_describe_lanes(const carat_key *key, carat_defines *defines);
 void carat_norm_enumerate_lanes(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg);
 

@@ -26,6 +26,15 @@ static carat_status shape_call(const carat_frame *call, const carat_tensor *x, i
     return memcmp(strides, x->strides, sizeof *strides * (size_t)x->ndim) ? carat_step_aside("memory format") : CARAT_OK;
 }
 
+// In groups of many lanes all operands are taken as they lie; ATen has one dtype for all of them there.
+static carat_status check_lanes(const carat_tensor *const *inputs, int count, carat_norm_dtypes dtypes)
+{
+    if (dtypes.param != dtypes.x) return carat_step_aside("dtype of the parameters");
+    for (int i = 0; i < count; ++i)
+        if (inputs[i] && !carat_is_contiguous(inputs[i])) return carat_step_aside("not contiguous");
+    return CARAT_OK;
+}
+
 static norm_args make_args(const shape *s)
 {
     return (norm_args){ .rows = s->batch * s->groups, .size = s->channels / s->groups * s->plane, .group_rows = 1,
@@ -44,7 +53,7 @@ carat_status carat_norm_run_group(carat_frame *call)
     for (int i = 1; i < 3; ++i) CARAT_TRY(carat_norm_check_param(inputs[i], s.channels));
     for (int i = 0; i < 3; ++i)
         CARAT_TRY(carat_norm_check_output(call, i, i ? dtypes.param : dtypes.x, i ? 2 : x->ndim, i ? s.moments : x->shape, inputs, 3));
-    CARAT_TRY(carat_norm_find(call, dtypes, CARAT_NORM_group_forward, CARAT_NORM_group_forward));
+    CARAT_TRY(carat_has_lanes(call) ? check_lanes(inputs, 3, dtypes) : carat_norm_find(call, dtypes, CARAT_NORM_group_forward, CARAT_NORM_group_forward));
 
     carat_operand in[3] = { { .copy = NULL }, { .copy = NULL }, { .copy = NULL } };
     carat_output out[3];
@@ -62,7 +71,7 @@ carat_status carat_norm_run_group(carat_frame *call)
         a.mean = carat_data(&out[1].view);
         a.rstd = carat_data(&out[2].view);
         a.eps = carat_float_arg(call, 7, 1e-5);
-        status = carat_norm_launch(call, dtypes, CARAT_NORM_group_forward, &a, a.rows);
+        status = carat_has_lanes(call) ? carat_norm_group_forward_lanes(call, x, &a) : carat_norm_launch(call, dtypes, CARAT_NORM_group_forward, &a, a.rows);
     }
     for (int i = 0; i < 3; ++i) carat_operand_release(&in[i]);
     return status;
@@ -101,7 +110,7 @@ static carat_status check_backward(const carat_frame *call, const carat_tensor *
         if (i && !inputs[4]) return carat_step_aside("gradient of an absent parameter");
         CARAT_TRY(carat_norm_check_output(call, i, i ? dtypes.param : dtypes.x, i ? 1 : x->ndim, i ? &s->channels : x->shape, inputs, 5));
     }
-    return carat_norm_find(call, dtypes, CARAT_NORM_group_backward, CARAT_NORM_parameters);
+    return carat_has_lanes(call) ? check_lanes(inputs, 5, dtypes) : carat_norm_find(call, dtypes, CARAT_NORM_group_backward, CARAT_NORM_parameters);
 }
 
 // native_group_norm_backward(grad_out, input, mean, rstd, weight, N, C, HxW, group, output_mask)
@@ -114,7 +123,7 @@ carat_status carat_norm_run_group_backward(carat_frame *call)
     shape s;
     CARAT_TRY(carat_norm_settle(x, inputs[4], inputs[2], &dtypes));
     CARAT_TRY(shape_call(call, x, 5, &s));
-    if (s.plane < 8) return carat_step_aside("short planes");
+    if (s.plane < 8 && !carat_has_lanes(call)) return carat_step_aside("short planes");
     CARAT_TRY(check_backward(call, inputs, dtypes, &s));
 
     carat_operand in[5] = { { .copy = NULL }, { .copy = NULL }, { .copy = NULL }, { .copy = NULL }, { .copy = NULL } };
@@ -138,7 +147,7 @@ carat_status carat_norm_run_group_backward(carat_frame *call)
         a.out = results[0];
         a.grad_weight = results[1];
         a.grad_bias = results[2];
-        status = compute(call, dtypes, &s, &a);
+        status = carat_has_lanes(call) ? carat_norm_group_backward_lanes(call, inputs[0], x, &a) : compute(call, dtypes, &s, &a);
     }
     for (int i = 0; i < 5; ++i) carat_operand_release(&in[i]);
     return status;

@@ -59,12 +59,13 @@ static int held_by_lane(carat_norm_lanes_part part, carat_dtype dtype, bool alig
 // The shape of a kernel's groups; false if none holds the row.
 static bool choose(const carat_target *target, carat_norm_lanes_part part, int64_t cols, carat_dtype dtype, bool aligned, carat_lanes *shape)
 {
-    enum { FULLER = 16 };
+    enum { FULLER = 16, USUAL_PART = 9 }; // of larger parts, registers don't hold that much
     const size_t bytes = carat_dtype_size(dtype);
     if (!carat_lanes_choose(target, cols, bytes, aligned, held_by_lane(part, dtype, aligned), shape)) return false;
     if (part != CARAT_NORM_LANES_backward || shape->lanes <= shape->part) return true;
     // fuller lanes before several parts
-    return aligned && dtype == CARAT_f32 && carat_lanes_choose(target, cols, bytes, true, FULLER, shape) && shape->lanes <= shape->part;
+    return aligned && dtype != CARAT_f64 && carat_lanes_choose(target, cols, bytes, true, FULLER, shape)
+           && (shape->lanes <= shape->part || shape->part <= USUAL_PART);
 }
 
 static bool is_aligned(const carat_tensor *const *tensors, int count, int64_t cols, int64_t x_row, size_t bytes)

@@ -5,7 +5,6 @@
 #include "jit/jit.h"
 #include "ops/operand.h"
 #include "ops/softmax_lanes.h"
-#include "softmax_args.h"
 
 static const carat_softmax_row rows[] = {
 #define SOFTMAX(id, overloads, log, backward) { { #id, overloads, CARAT_FLOATS, NULL }, log, backward },
@@ -65,7 +64,7 @@ enum {
     GATHERED_INNER = 32,    // forward: `gathered` up to this inner size, where the tile fits
 };
 
-static void shape_call(softmax_args *a, const carat_tensor *x, int dim)
+void carat_softmax_shape(softmax_args *a, const carat_tensor *x, int dim)
 {
     a->outer = a->size = a->inner = 1;
     for (int d = 0; d < x->ndim; ++d)
@@ -74,8 +73,7 @@ static void shape_call(softmax_args *a, const carat_tensor *x, int dim)
     a->x_outer = a->inner * a->size;
 }
 
-// Strides of a view whose dimensions before and after `dim` merge into one each, the latter with stride 1.
-static bool merge_strides(softmax_args *a, const carat_tensor *x, int dim)
+bool carat_softmax_merge_strides(softmax_args *a, const carat_tensor *x, int dim)
 {
     int64_t next = 1;
     for (int d = x->ndim - 1; d > dim; --d) {
@@ -188,7 +186,7 @@ static carat_status run_forward(carat_frame *call, int row)
     if (dim < 0) return carat_step_aside("dimension");
     CARAT_TRY(check_output(call, x, NULL));
     softmax_args a = { .x = NULL };
-    shape_call(&a, x, dim);
+    carat_softmax_shape(&a, x, dim);
     const carat_key key = make_key(row, carat_dtype_of(x), choose_part(&rows[row], &a, carat_dtype_of(x)));
     if (rows[row].log && is_even_row(&a, carat_dtype_of(x))) return carat_step_aside("short rows");
     if (key.params[0] == COLUMNS && a.inner < least_inner(&rows[row], carat_dtype_of(x))) return carat_step_aside("narrow columns");
@@ -196,8 +194,8 @@ static carat_status run_forward(carat_frame *call, int row)
     CARAT_TRY(carat_kernel_get(call->backend, call->device, &key, &kernel));
     carat_operand from = { .view = *x };
     carat_status status = CARAT_OK;
-    if (!carat_is_contiguous(x) && !merge_strides(&a, x, dim)) {
-        shape_call(&a, x, dim);
+    if (!carat_is_contiguous(x) && !carat_softmax_merge_strides(&a, x, dim)) {
+        carat_softmax_shape(&a, x, dim);
         status = carat_operand_contiguous(call, x, carat_dtype_of(x), &from);
     }
     a.x = carat_data(&from.view);
@@ -219,7 +217,7 @@ static carat_status run_backward(carat_frame *call, int row)
     if (dim < 0) return carat_step_aside("dimension");
     CARAT_TRY(check_output(call, y, grad));
     softmax_args a = { .x = NULL };
-    shape_call(&a, y, dim);
+    carat_softmax_shape(&a, y, dim);
     if (!rows[row].log && is_even_row(&a, dtype)) return carat_step_aside("short rows");
     const carat_key key = make_key(row, dtype, choose_part(&rows[row], &a, dtype));
     carat_kernel kernel;

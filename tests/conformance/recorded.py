@@ -25,7 +25,8 @@ def name_of(overload):
 def find(name):
     """The torch.ops object of an overload's name, None if this PyTorch has none."""
     base, _, overload = name.partition(".")
-    return getattr(getattr(torch.ops.aten, base, None), overload or "default", None)
+    namespace, _, base = base.rpartition("::")
+    return getattr(getattr(getattr(torch.ops, namespace or "aten"), base, None), overload or "default", None)
 
 
 class Recorder(TorchDispatchMode):
@@ -131,6 +132,17 @@ def _norms():
     aten._batch_norm_with_update.out(*update, **dict(zip(("out", "save_mean", "save_invstd", "reserve"), map(torch.empty_like, results))))
 
 
+def _own():
+    """Carat's own, which nothing of PyTorch's calls."""
+    own, scores, target = torch.ops.carat, torch.linspace(-3, 3, 15 * 8).reshape(15, 8).sin(), torch.arange(15) % 8
+    for dtype in (torch.float32, torch.bfloat16):
+        x = scores.to(dtype)
+        for weight, reduction, smoothing in ((None, 1, 0.0), (x[0].abs(), 2, 0.1), (None, 0, 0.2)):
+            how = target, weight, reduction, 3, smoothing
+            loss, tops, total = own.cross_entropy(x, *how, False)
+            own.cross_entropy_backward(loss.cos(), x, *how, tops, total)
+
+
 def _random():
     """Enough elements for Carat to draw them."""
     x = torch.empty(20, 30)
@@ -165,7 +177,7 @@ def calls():
     with carat.use(only=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with recorder:
-            _optimizers(), _numbers(), _out_forms(), _norms(), _random()
+            _optimizers(), _numbers(), _out_forms(), _norms(), _own(), _random()
         recorder.every = False
         for op, dtype in samples.pairs(samples.FAST):
             _record_samples(recorder, op, dtype)

@@ -104,9 +104,10 @@ def time_case(name, moved, make, against):
     case = Case(name, moved)
     copies = max(2, min(COPIES, -(-ROTATION // max(moved, 1)) + 1))
     calls = [make() for _ in range(copies)]
-    sides = {"aten": ([], calls), "carat": (None, calls)}
+    theirs = [getattr(call, "instead_of", call) for call in calls]
+    sides = {"aten": ([], theirs), "carat": (None, calls)}
     if "inductor" in against:
-        sides["inductor"] = ([], compiled(calls))
+        sides["inductor"] = ([], compiled(theirs))
     carat.stats(reset=True)
     for chosen, functions in sides.values():
         with carat.use(chosen):

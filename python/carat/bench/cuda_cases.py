@@ -3,10 +3,13 @@
 host's time is taken.
 
 A case is (name, bytes that must be moved, make). make() builds inputs and returns a function whose arguments default to them, so
-that a compiler of graphs can be given the same function with the same tensors.
+that a compiler of graphs can be given the same function with the same tensors. Where Carat has a function of its own, the
+attribute `instead_of` is what is called on the other sides.
 """
 
 import torch
+
+from .cuda_norm_cases import norm_cases
 
 
 def randn(*shape, dtype=torch.float32):
@@ -34,6 +37,7 @@ def cases():
     yield "add bf16 + f32 64M", 10 * n, lambda: (lambda x=randn(n, dtype=bf16), y=randn(n): x + y)
     yield "add_ 64M f32", 12 * n, lambda: (lambda x=randn(n), y=randn(n): x.add_(y))
     yield from row_cases()
+    yield from norm_cases()
     yield from reductions()
     yield from scans()
     yield from lists()
