@@ -48,7 +48,7 @@ carat_status carat_softmax_run_apart(const carat_frame *call, const carat_softma
     numbers first, second;
     lay_out(&first, p, acc, scratch);
     lay_out(&second, p, acc, scratch + bytes);
-    carat_pointwise last = { .compute = acc, .common = acc, .out = out };
+    carat_pointwise last = { .compute = acc, .common = acc, .out = { out } };
     if (row->backward) {
         last.row = row->log ? CARAT_POINTWISE_log_softmax_slope : CARAT_POINTWISE_softmax_slope;
         last.in[0] = p->grad, last.in[1] = p->x, last.in[2] = &first.view;
