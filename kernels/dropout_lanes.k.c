@@ -14,19 +14,18 @@
 #define ACC CAT(acc_, T)
 
 // Which words of the v-th vector's elements are below the threshold.
-WORD void LOCAL_NAME(draw)(const dropout_lanes_args *a, b8 *kept, u64 seed, u64 offset, u32 v)
+WORD void LOCAL_NAME(draw)(const dropout_lanes_args *a, b8 *kept, u32 v)
 {
     const u32 turn = ((u32)((u64)v * a->magic >> 32) + v) >> a->shift;
     UNROLLED for (int g = 0; g < VEC / 4; ++g) {
         u32 word[4];
-        LOCAL_NAME(philox)(word, seed, v - turn * a->streams, offset / 4 + (u64)turn * (VEC / 4) + g);
+        LOCAL_NAME(philox)(word, a->seed, v - turn * a->streams, a->offset / 4 + (u64)turn * (VEC / 4) + g);
         UNROLLED for (int k = 0; k < 4; ++k) kept[4 * g + k] = word[k] < a->threshold;
     }
 }
 
 KERNEL(dropout_lanes_args, a)
 {
-    const u64 seed = a->seed_at ? (u64)*a->seed_at : a->seed, offset = a->offset + (a->offset_at ? (u64)*a->offset_at : 0);
     const u32 first = (u32)group_id() * (KEEP * LANES) + (u32)lane(), count = (u32)a->count;
     T held[KEEP][VEC];
     FOR_KEEP(t) {
@@ -37,7 +36,7 @@ KERNEL(dropout_lanes_args, a)
     FOR_KEEP(t) {
         const u32 v = first + t * LANES;
         b8 kept[VEC];
-        LOCAL_NAME(draw)(a, kept, seed, offset, v);
+        LOCAL_NAME(draw)(a, kept, v);
         FOR_VEC(k) held[t][k] = CAT(store_, T)(CAT(load_, T)(held[t][k]) * (ACC)kept[k] * a->scale);
         if (v >= count) return;
         put_vec((T *)a->out + (u64)v * VEC, held[t]);

@@ -79,8 +79,8 @@ carat_status take_philox(void*, void* generator, carat_device device, uint64_t c
                                             : at::globalContext().defaultGenerator(place).unsafeGetGeneratorImpl();
         const std::lock_guard<std::mutex> lock(source->mutex_);
         const at::PhiloxCudaState state = philox_state()(source, count);
-        if (state.captured_) *taken = {0, state.offset_intragraph_, state.seed_.ptr, state.offset_.ptr};
-        else *taken = {state.seed_.val, state.offset_.val, nullptr, nullptr};
+        if (state.captured_) return CARAT_INTERNAL_ERROR;
+        *taken = {state.seed_.val, state.offset_.val};
         return CARAT_OK;
     } catch (...) {
         return CARAT_INTERNAL_ERROR;

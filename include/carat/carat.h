@@ -171,9 +171,6 @@ CARAT_API void carat_generator_seed(carat_generator *generator, uint64_t seed);
 // Random numbers by counting (Philox 4x32-10), as a device's generator deals them out: a call owns the counters from `offset` on.
 typedef struct carat_philox {
     uint64_t seed, offset;
-    // What is only known when the kernel runs, of a call that is captured into a graph: places in the device's memory. The seed
-    // there takes the place of `seed`; the offset there is added to `offset`. NULL otherwise.
-    const int64_t *seed_at, *offset_at;
 } carat_philox;
 
 // ---------------------------------------------------------------------------------------------------- context
@@ -213,7 +210,7 @@ typedef struct carat_context {
     void (*release)(void *host, carat_device device, void *block);
 
     // Takes `count` counters of a device's generator (CARAT_ARG_OPAQUE, or NULL for the device's default one) for the call.
-    // NULL: calls that draw random numbers on a device step aside.
+    // Not called while the stream is captured. NULL: calls that draw random numbers on a device step aside.
     carat_status (*take_philox)(void *host, void *generator, carat_device device, uint64_t count, carat_philox *taken);
 } carat_context;
 

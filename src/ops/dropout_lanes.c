@@ -54,6 +54,8 @@ static carat_status check(const carat_frame *call, const carat_tensor *input, in
     if (!carat_is_dense(input)) return carat_step_aside("layout"); // ATen deals single elements then
     if (numel == 0 || numel > MOST || numel % carat_list_vector(dtype) || (uintptr_t)carat_data(input) % CARAT_LIST_VECTOR)
         return carat_step_aside("no whole vectors");
+    // Of a capture PyTorch writes the graph's seed and offset by itself, before each replay: ATen's kernel reads them.
+    if (call->backend->may_load && !call->backend->may_load(call->device)) return carat_step_aside("captured into a graph");
     const carat_key key = make_key(dtype);
     carat_kernel kernel;
     return carat_kernel_get(call->backend, call->device, &key, &kernel);
@@ -75,7 +77,7 @@ carat_status carat_random_dropout_lanes(carat_frame *call, const carat_tensor *i
     CARAT_TRY(carat_output_make(call, 0, dtype, input->ndim, input->shape, strides, &out));
     CARAT_TRY(carat_output_make(call, 1, CARAT_b8, input->ndim, input->shape, strides, &mask));
     dropout_lanes_args a = { .x = carat_data(input), .out = carat_data(&out.view), .mask = carat_data(&mask.view), .seed = philox.seed,
-                             .offset = philox.offset, .seed_at = (const i64 *)philox.seed_at, .offset_at = (const i64 *)philox.offset_at,
+                             .offset = philox.offset,
                              .count = (u64)(numel / carat_list_vector(dtype)), .streams = (u32)streams,
                              .threshold = threshold_of((float)p), .scale = 1 / (float)p };
     carat_lanes_divisor(a.streams, &a.magic, &a.shift);

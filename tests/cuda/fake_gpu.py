@@ -61,7 +61,7 @@ RELEASE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, Device, ctypes.c_void_p)
 
 
 class Philox(ctypes.Structure):
-    _fields_ = [("seed", ctypes.c_uint64), ("offset", ctypes.c_uint64), ("seed_at", ctypes.c_void_p), ("offset_at", ctypes.c_void_p)]
+    _fields_ = [("seed", ctypes.c_uint64), ("offset", ctypes.c_uint64)]
 
 
 TAKE_PHILOX = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, Device, ctypes.c_uint64, ctypes.POINTER(Philox))
@@ -173,7 +173,7 @@ class Call:
 
     def take_philox(self, host, generator, device, count, taken):
         assert count > 0 and count % 4 == 0
-        taken[0] = Philox(SEED, OFFSET, None, None)
+        taken[0] = Philox(SEED, OFFSET)
         return OK
 
     def view(self, tensor, number=False):

@@ -214,6 +214,28 @@ def _fused_adam(m):
     return {"max_exp_avg_sqs": [], "state_steps": steps, **settings}
 
 
+def _fused_adagrad(m):
+    steps = [torch.ones((), dtype=torch.float32) for _ in m.list()]
+    return {"state_steps": steps, "lr": 1e-4, "lr_decay": 0.0, "weight_decay": 0.01, "eps": 1e-10, "maximize": False}
+
+
+def _fused_sgd(m):
+    return {"lr": 1e-4, "momentum": 0.9, "dampening": 0.0, "weight_decay": 0.01, "nesterov": False, "maximize": False, "is_first_step": False}
+
+
+def _with_tensor_lr(rule):
+    return lambda m: {**rule(m), "lr": torch.tensor(1e-4)}
+
+
+def _unscale(m):
+    return {"found_inf": torch.zeros(()), "inv_scale": torch.full((), 0.5)}
+
+
+def _update_scale(m):
+    return {"self": torch.full((), 8.0), "growth_tracker": torch.zeros((), dtype=torch.int32), "found_inf": torch.zeros(()), "scale_growth_factor": 2.0,
+            "scale_backoff_factor": 0.5, "growth_interval": 2000}
+
+
 def _cat(m):
     return {"tensors": [m.matrix() for _ in range(2)], "dim": -1}
 
@@ -358,7 +380,9 @@ RULES = {
     "nll_loss_forward": _nll_loss, "nll_loss_backward": _nll_loss_backward, "nll_loss2d_forward": _nll_loss2d, "nll_loss2d_backward": _nll_loss2d,
     "_scaled_dot_product_flash_attention_for_cpu": _attention,
     "_scaled_dot_product_flash_attention_for_cpu_backward": _attention_backward,
-    "_fused_adamw": _fused_adam, "_fused_adam": _fused_adam,
+    "_fused_adamw": _fused_adam, "_fused_adam": _fused_adam, "_fused_adagrad": _fused_adagrad, "_fused_sgd": _fused_sgd,
+    **{f"_fused_{n}_.tensor_lr": _with_tensor_lr(rule) for n, rule in (("adamw", _fused_adam), ("adam", _fused_adam), ("adagrad", _fused_adagrad), ("sgd", _fused_sgd))},
+    "_amp_foreach_non_finite_check_and_unscale": _unscale, "_amp_update_scale": _update_scale,
     **{f"_foreach_{n}{i}.Tensor": _zero_dim_other for n in ("add", "mul", "div", "sub") for i in ("", "_")},
     "cat": _cat, "stack": _cat, "topk": _topk, "kthvalue": _kthvalue, "_weight_norm_interface": _weight_norm, "_weight_norm_interface_backward": _weight_norm, "_to_copy": _convert, "clone": _clone,
     **dict.fromkeys(("zeros", "ones", "full", "eye", "rand", "randn", "new_full"), _sizes),
