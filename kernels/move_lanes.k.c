@@ -9,6 +9,8 @@
 // Defines: T the word; LANES, KEEP; RANK outer dimensions at most.
 #include "move_lanes_args.h"
 
+#define MOST_STEP 32 // of a binary search through MOVE_PARTS
+
 WORD u32 LOCAL_NAME(quotient)(u32 n, u32 magic, u32 shift)
 {
     return ((u32)((u64)n * magic >> 32) + n) >> shift;
@@ -32,7 +34,8 @@ KERNEL(move_lanes_args, a)
         p = group % a->parts;
         group /= a->parts;
     } else {
-        SCALAR_LOOP while (p + 1 < a->parts && group >= a->part[p + 1].first_group) ++p;
+        UNROLLED for (u32 step = MOST_STEP; step; step /= 2)
+            if (p + step < a->parts && group >= a->part[p + step].first_group) p += step;
         group -= a->part[p].first_group;
     }
     const move_lanes_part *const part = &a->part[p];
