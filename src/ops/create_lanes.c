@@ -64,12 +64,24 @@ static void fill_range(create_lanes_args *b, carat_create_kind kind, carat_dtype
     carat_scalar_store((carat_scalar){ .kind = number, .re = a->end }, acc, &b->end);
 }
 
+// Whether rows can be taken in whole vectors; `out` may be missing, as results of our own begin at one.
+static bool takes_vectors(const create_args *a, size_t bytes, int64_t vec)
+{
+    return a->cols % vec == 0 && a->in_strides[2] == 1 && a->in_strides[0] % vec == 0 && carat_lanes_aligned(a->in, a->in_strides[1], bytes, vec)
+           && carat_lanes_aligned(a->out, 0, bytes, vec);
+}
+
+// Small elements one by one leave memory idle.
+carat_status carat_create_check_triangles(const create_args *a, carat_dtype dtype)
+{
+    const size_t bytes = carat_dtype_size(dtype);
+    return bytes >= 4 || takes_vectors(a, bytes, widest(CREATE_TRI, dtype)) ? CARAT_OK : carat_step_aside("small elements in odd rows");
+}
+
 static carat_status fill_triangles(create_lanes_args *b, const create_args *a, int64_t *vec, size_t bytes)
 {
     if (a->count > INT32_MAX / a->cols) return carat_step_aside("more than 2^31 elements");
-    const bool aligned = a->cols % *vec == 0 && a->in_strides[2] == 1 && a->in_strides[0] % *vec == 0
-                         && carat_lanes_aligned(a->in, a->in_strides[1], bytes, *vec) && carat_lanes_aligned(a->out, 0, bytes, *vec);
-    if (!aligned) *vec = 1;
+    if (!takes_vectors(a, bytes, *vec)) *vec = 1;
     b->count = a->count * a->cols;
     b->in = a->in;
     memcpy(b->in_strides, a->in_strides, sizeof b->in_strides);

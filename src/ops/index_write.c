@@ -31,6 +31,7 @@ static carat_status check_lanes(const carat_frame *call, const writing *w, const
 {
     if (call->context->deterministic) return carat_step_aside("writes in a settled order");
     if (w->walk.combine != CARAT_ADD || !carat_dtype_in(w->walk.dtype, CARAT_HALVES)) return CARAT_OK;
+    if (w->walk.ndim && w->walk.index[0].strides[w->walk.ndim - 1] != 0) return carat_step_aside("sums of single halves");
     const bool pairs = carat_numel(w->self) % 2 == 0 && (!given || (carat_is_contiguous(given) && (uintptr_t)carat_data(given) % 4 == 0));
     return pairs ? CARAT_OK : carat_step_aside("halves that make no pairs");
 }

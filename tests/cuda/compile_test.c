@@ -14,7 +14,7 @@
 #include <time.h>
 
 enum { SKIPPED = 77, LOG = 4096 };
-enum { SET_ASIDE = 16 }; // bytes of a lane in local memory that cost nothing: a few values, once
+enum { SET_ASIDE = 40 }; // bytes of a lane in local memory: a few values of the 128 that a lane holds of a row, put aside once
 
 typedef struct state {
     const carat_target *target;

@@ -241,8 +241,9 @@ def test_create(dtype):
     check(aten.eye.m_out, 7, 9, out=torch.empty(7, 9, dtype=dtype))
     for a in (x, x.t(), x[:, 1:], values((3, 5, 7), dtype), values((2, 3, 8, 16), dtype)):
         for diagonal in (-90, -2, 0, 3, 90):
-            check(aten.tril.default, a, diagonal)
-            check(aten.triu.default, a, diagonal)
+            check(aten.tril.default, a, diagonal, served=dtype.itemsize >= 4 or None)
+            check(aten.triu.default, a, diagonal, served=dtype.itemsize >= 4 or None)
+    check(aten.tril_.default, values((5, 3, 32, 64), dtype), 5)
     if not dtype.is_complex:
         check(aten.arange.start_step, 3, 5000 if dtype != torch.uint8 else 200, 7, dtype=dtype)
         check(aten.arange.start_out, 3, 100, 1, out=torch.empty(98, dtype=dtype)[1:])
@@ -297,11 +298,11 @@ def test_index_combines(dtype):
         for a in (whole(shape), whole(shape).transpose(0, 1)):
             for dim in range(a.dim()):
                 i, size = torch.randint(a.size(dim), (9,)), [9 if d == dim else n for d, n in enumerate(a.shape)]
-                pairs = None if dtype.itemsize == 2 and a.numel() % 2 else True
+                pairs = None if dtype.itemsize == 2 and (a.numel() % 2 or dim == a.dim() - 1) else True
                 check(aten.index_add.default, a, dim, i, whole(size), alpha=2, served=pairs)
-                check(aten.scatter_add.default, a, dim, torch.randint(a.size(dim), size), whole(size), served=pairs)
+                check(aten.scatter_add.default, a, dim, torch.randint(a.size(dim), size), whole(size), served=None if dtype.itemsize == 2 else True)
                 for reduce in ("sum", "amin", "amax", "prod"):
-                    check(aten.scatter_reduce.two, a, dim, torch.randint(a.size(dim), size), whole(size) + (reduce == "prod"), reduce, served=pairs or reduce != "sum" or None)
+                    check(aten.scatter_reduce.two, a, dim, torch.randint(a.size(dim), size), whole(size) + (reduce == "prod"), reduce, served=None if dtype.itemsize == 2 and reduce == "sum" else True)
 
 
 def test_an_index_out_of_range(capfd):
@@ -314,17 +315,16 @@ def test_an_index_out_of_range(capfd):
 
 # ---- topk
 
-@pytest.mark.parametrize("cols", [1, 5, 8, 33, 64, 128, 300, 1024, 1025, 4000, 20000])
+@pytest.mark.parametrize("cols", [1, 5, 8, 33, 64, 128, 300, 1024])
 @dtypes(*FLOATS[:3])
 def test_topk(cols, dtype):
     rank = torch.stack([torch.randperm(cols) for _ in range(5)])
     x = (torch.where(rank < 64, rank, torch.where(rank >= cols - 64, rank - cols + 256, 128)) / 8 - 20).to(dtype)  # both ends distinct after rounding
     x[3, 0], x[4, -1] = float("nan"), float("inf")
-    for k in {1, min(8, cols), min(32, cols), min(50, cols)}:
+    for k in {1, min(8, cols), min(32, cols)}:
         for largest in (True, False):
-            check(aten.topk.default, x, k, -1, largest, True, served=cols <= 1024 and k <= 32 or None)
-    check(aten.topk.default, x[::2], 1, served=cols <= 1024 or None)
-    check(aten.topk.default, torch.ones(2, 3000, dtype=dtype), 2, served=None, theirs=[torch.ones(2, 2, dtype=dtype), torch.tensor([[0, 1]] * 2)])
+            check(aten.topk.default, x, k, -1, largest, True)
+    check(aten.topk.default, x[::2], 1)
     check(aten.topk.default, torch.ones(3, 50, dtype=dtype), 2, theirs=[torch.ones(3, 2, dtype=dtype), torch.tensor([[0, 1]] * 3)])
 
 

@@ -19,7 +19,7 @@ def test_joining(dtype):
                 both(lambda: torch.cat([x, y], dim), "cat" if plain else None)
                 both(lambda: torch.cat([x, y.narrow(dim, 0, 2), z.narrow(dim, 1, 1)], dim), "cat" if plain and dim == 0 else None)
                 both(lambda: torch.stack([x, y, z], dim), "stack" if plain else None)
-                both(lambda: torch.roll(x, 2, dim), "roll" if plain and dim == 0 else None)
+                both(lambda: torch.roll(x, 1, dim), "roll" if plain and dim == 0 else None)
     many = [make((3, n % 5), dtype, n) for n in range(50)]
     both(lambda: torch.cat(many, 1), "cat")
     both(lambda: torch.stack([m[:, :1].clone() for m in many if m.size(1)], 1), "stack")
@@ -95,9 +95,9 @@ def test_fills(dtype):
         y = make(shape, dtype)
         for z in (y, y.transpose(-1, -2), y[..., 1:] if shape[-1] > 1 else y):
             for diagonal in (-100, -3, 0, 2, 100):
-                both(lambda: torch.tril(z, diagonal), "tril")
-                both(lambda: torch.triu(z, diagonal), "triu")
-        both(lambda: y.clone().tril_(1), "tril_")
+                both(lambda: torch.tril(z, diagonal), "tril" if dtype.itemsize >= 4 else None)  # in odd rows small elements are ATen's
+                both(lambda: torch.triu(z, diagonal), "triu" if dtype.itemsize >= 4 else None)
+        both(lambda: y.clone().tril_(1), "tril_" if dtype.itemsize >= 4 or shape == (64, 64) else None)
 
 
 @pytest.mark.parametrize("dtype", DTYPES[:9], ids=lambda d: str(d)[6:])

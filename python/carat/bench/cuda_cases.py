@@ -241,8 +241,7 @@ def indexed():
 def orders():
     for dtype in (torch.float32, torch.bfloat16):
         size, name = torch.empty(0, dtype=dtype).element_size(), str(dtype)[6:]
-        for rows, cols, k in ((8192, 64, 8), (65536, 128, 2), (8192, 256, 8), (64, 1024, 32), (4096, 1024, 8), (1, 100, 5), (16384, 1000, 32), (1, 128256, 50),
-                              (64, 128256, 50), (4096, 32000, 8), (4096, 8192, 64), (256, 262144, 1)):
+        for rows, cols, k in ((8192, 64, 8), (65536, 128, 2), (8192, 256, 8), (64, 1024, 32), (4096, 1024, 8), (1, 100, 5), (16384, 1000, 32), (64, 128256, 50)):
             yield f"sort topk {k} of {rows}x{cols} {name}", rows * (cols * size + k * (size + 8)), lambda d=dtype, r=rows, c=cols, k=k: (
                 lambda x=randn(r, c, dtype=d): x.topk(k))
 
