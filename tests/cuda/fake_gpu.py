@@ -263,7 +263,7 @@ def tensors_in(values):
 _library = None
 
 
-def run(op, *args, device=0, filled=0xFF, **kwargs):
+def run(op, *args, on=0, filled=0xFF, **kwargs):
     """The results of a call of an OpOverload by Carat on the fake device, as a list; those of an out= or in-place form are the tensors
     that were given. Raises StepsAside with the reason where Carat leaves it to ATen."""
     global _library
@@ -271,7 +271,7 @@ def run(op, *args, device=0, filled=0xFF, **kwargs):
     handle = _library.carat_op_find(overload_name(op).encode())
     if not handle or not _library.carat_op_runs_on(ctypes.c_void_p(handle), CUDA):
         raise StepsAside("not served on CUDA")
-    call = Call(Device(CUDA, device), filled)
+    call = Call(Device(CUDA, on), filled)
     packed, outs, given, written = [], [], [], set()
     for place, declared in enumerate(op._schema.arguments):
         value = args[place] if place < len(args) else kwargs.get(declared.name, declared.default_value)
@@ -292,7 +292,7 @@ def run(op, *args, device=0, filled=0xFF, **kwargs):
         raise RuntimeError(f"{_library.carat_status_name(status).decode()}: {_library.carat_last_error().decode()}")
     assert not call.blocks, "device memory was not released"
     call.check_arguments(written)
-    return given or call.take_results()
+    return call.take_results() or given
 
 
 # ---- against ATen
