@@ -66,6 +66,16 @@ EXPORT const char* carat_torch_expression(const carat_op* op, int autocast, void
     return name;
 }
 
+// The name of expression `index` (0, 1, ...) and the number of its calls since the last reset; NULL past the last.
+EXPORT const char* carat_torch_expression_calls(size_t index, int reset, uint64_t* calls)
+{
+    carat::Expression* expression = carat::expression_at(index);
+    if (expression == nullptr) return nullptr;
+    std::atomic<uint64_t>& served = expression->counters.served;
+    *calls = reset != 0 ? served.exchange(0, std::memory_order_relaxed) : served.load(std::memory_order_relaxed);
+    return expression->name.c_str();
+}
+
 // Whether a call of any operator on this thread may be served.
 EXPORT int carat_torch_enabled()
 {

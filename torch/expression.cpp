@@ -7,13 +7,18 @@
 #include <ATen/core/LegacyTypeDispatch.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
 
-#include <map>
-
 namespace carat {
 namespace {
 
 std::mutex define_mutex;
 Defined tell_defined = nullptr;
+
+// In the order in which they came to be; under the lock.
+std::vector<std::unique_ptr<Expression>>& all()
+{
+    static auto& expressions = *new std::vector<std::unique_ptr<Expression>>;
+    return expressions;
+}
 
 // ---- schemas
 
@@ -181,9 +186,14 @@ std::unique_ptr<Expression> make_expression(const carat_op* op, const std::strin
 
 }  // namespace
 
+Expression* expression_at(size_t index)
+{
+    const std::lock_guard<std::mutex> lock(define_mutex);
+    return index < all().size() ? all()[index].get() : nullptr;
+}
+
 Expression& define_expression(const carat_op* op, carat_dtype autocast, Defined defined)
 {
-    static auto& all = *new std::map<std::string, std::unique_ptr<Expression>>;
     std::string name = carat_op_name(op);
     if (autocast != CARAT_DTYPE_NONE) name = name + "_autocast_" + carat_dtype_name(autocast);
     Defined tell;
@@ -192,10 +202,10 @@ Expression& define_expression(const carat_op* op, carat_dtype autocast, Defined 
         const std::lock_guard<std::mutex> lock(define_mutex);
         if (defined != nullptr) tell_defined = defined;
         tell = tell_defined;
-        std::unique_ptr<Expression>& expression = all[name];
-        if (expression != nullptr) return *expression;
-        expression = make_expression(op, name, autocast);
-        made = expression.get();
+        for (const auto& known : all())
+            if (known->name == name) return *known;
+        all().push_back(make_expression(op, name, autocast));
+        made = all().back().get();
     }
     if (tell != nullptr) tell(op, name.c_str()); // takes Python's lock, so ours must be free
     return *made;

@@ -32,6 +32,9 @@ using Defined = void (*)(const carat_op*, const char* name);
 // Registers it with the dispatcher, unless it is there already; throws where it can't.
 Expression& define_expression(const carat_op* op, carat_dtype autocast, Defined defined);
 
+// Number `index`, 0, 1 ... in the order in which they came to be; NULL past the last.
+Expression* expression_at(size_t index);
+
 // The functors at the autograd keys: records what backward needs, and refuses out= of tensors that want a gradient.
 c10::KernelFunction make_autograd(Expression& expression);
 c10::KernelFunction make_autograd_out(Expression& expression);

@@ -75,6 +75,7 @@ def adapter():
         ("carat_torch_scope_open", ctypes.c_void_p, flags, number),
         ("carat_torch_scope_close", None, ctypes.c_void_p),
         ("carat_torch_enabled", ctypes.c_int),
+        ("carat_torch_expression_calls", text, number, ctypes.c_int, ctypes.POINTER(ctypes.c_uint64)),
         ("carat_torch_expression", text, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p),
         ("carat_torch_refused", text, number),
         ("carat_torch_signature", text, number, ctypes.POINTER(ctypes.c_int)),

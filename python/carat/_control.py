@@ -4,6 +4,7 @@
 import contextlib
 import ctypes
 import functools
+import itertools
 import typing
 import warnings
 
@@ -137,7 +138,18 @@ def stats(*, reset=False):
         why = {reasons[k].decode(): counts[k] for k in range(found) if counts[k]}
         result[rows[i][0]] = Stat(served.value, sum(why.values()), why)
         i = lib.carat_torch_next_called(i + 1)
-    return result
+    return result | _expression_stats(lib, reset)
+
+
+def _expression_stats(lib, reset):
+    """{"carat::<name>": Stat} of the operators that carat.pointwise made, and of their gradients."""
+    calls, result = ctypes.c_uint64(), {}
+    for i in itertools.count():
+        name = lib.carat_torch_expression_calls(i, reset, ctypes.byref(calls))
+        if name is None:
+            return result
+        if calls.value:
+            result[f"carat::{name.decode()}"] = Stat(calls.value, 0, {})
 
 
 def _dtype_names(lib, mask):

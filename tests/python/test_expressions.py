@@ -42,6 +42,15 @@ def test_scalars_do_not_recompile():
         f(x, n=2.5)
 
 
+def test_calls_are_counted():
+    x = torch.randn(4, requires_grad=True)
+    result = swiglu(x, x)
+    result.sum().backward()
+    stats = carat.stats()
+    assert stats[f"carat::{swiglu.op._schema.name.split('::')[1]}"].calls == 1
+    assert sum(stat.calls for name, stat in stats.items() if name.startswith("carat::gradient_")) == 1
+
+
 def test_many_inputs():
     inputs = [torch.randn(6, 11).to(d) for d in (torch.float32, torch.bfloat16, torch.float16, torch.float64, torch.float32, torch.float32, torch.float32)]
     inputs.append(torch.arange(11))

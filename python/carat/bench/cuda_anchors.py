@@ -5,6 +5,8 @@ bytes that have to move. `carat bench --device cuda --against aten,inductor` tim
 import torch
 from torch.nn import functional
 
+import carat
+
 from .cuda_cases import randn
 
 SIDE = 4096
@@ -41,6 +43,17 @@ def anchors():
     yield from selections()
 
 
+def expression(x, y):
+    """Five operators in one."""
+    swiglu = carat.pointwise("x / (1 + exp(-x)) * y")
+
+    def call():
+        return swiglu(x, y)
+
+    call.instead_of = lambda x=x, y=y: x / (1 + torch.exp(-x)) * y
+    return call
+
+
 def pointwise():
     """Elementwise, fills and random numbers."""
     yield "add", 6 * N, lambda: (lambda x=matrix(), y=matrix(): x + y)
@@ -58,6 +71,8 @@ def pointwise():
     yield "add transposed", 6 * N, lambda: (lambda x=matrix(), y=matrix(): x + y.t())
     yield "to f32", 6 * N, lambda: (lambda x=matrix(): x.float())
     yield "contiguous(t)", 4 * N, lambda: (lambda x=matrix(): x.t().contiguous())
+    yield "expression", 6 * N, lambda: expression(matrix(), matrix())
+    yield "expression f32", 12 * N, lambda: expression(matrix(F32), matrix(F32))
     yield "triu", 3 * N, lambda: (lambda x=matrix(): x.triu())
     yield "dropout", 5 * N, lambda: (lambda x=matrix(): functional.dropout(x, 0.1, True))
     yield "randn f32", 4 * N, lambda: (lambda x=matrix(F32): torch.randn_like(x))
