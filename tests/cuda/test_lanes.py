@@ -37,6 +37,11 @@ def test_pointwise_maths(dtype):
     x[:6] = torch.tensor([0.0, -0.0, float("inf"), -float("inf"), float("nan"), 30.0])
     for op in (aten.exp, aten.tanh, aten.sigmoid, aten.silu, aten.gelu, aten.log1p, aten.relu):
         check(op.default, x)
+    for op in (aten.deg2rad, aten.rad2deg, aten.frac, aten.sinc, aten.isposinf, aten.isneginf, aten.signbit, aten.sgn, aten.special_entr, aten.hardshrink):
+        check(op.default, x)
+    y = torch.randn(1027).to(dtype)
+    for op in (aten.hypot.default, aten.copysign.Tensor, aten.xlogy.Tensor, aten.special_xlog1py.default, aten.logaddexp.default, aten.logaddexp2.default):
+        check(op, x, y)
     check(aten.add.Tensor, x, torch.randn(1027))
     check(aten.gt.Scalar, x, 0.5)
     check(aten.where.self, x > 0, x, -x)
