@@ -86,6 +86,13 @@ def _numbers():
     for name in ("add", "sub", "mul", "div", "clamp_min", "clamp_max", "maximum", "minimum"):
         op = getattr(aten, f"_foreach_{name}")
         op.Scalar(tensors, 1.5), op.ScalarList(tensors, [1.5, -2.0])
+    for x in (floats, floats.bfloat16(), ints):
+        like = x.float() if x is ints else x
+        for op, self_out, other_out in ((aten.xlogy, aten.xlogy.OutScalar_Self, aten.xlogy.OutScalar_Other),
+                                        (aten.special_xlog1py, aten.special_xlog1py.self_scalar_out, aten.special_xlog1py.other_scalar_out)):
+            of_self, of_other = (op.Scalar_Self, op.Scalar_Other) if op is aten.xlogy else (op.self_scalar, op.other_scalar)
+            of_self(2, x), of_other(x, 0.5), self_out(2, x, out=like.clone()), other_out(x, 0.5, out=like.clone())
+    aten.xlogy_.Scalar_Other(floats.clone(), 0.5)
     aten._foreach_lerp.Scalar(tensors, [t.exp() for t in tensors], 0.25)
 
 
