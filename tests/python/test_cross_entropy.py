@@ -15,6 +15,11 @@ floats = pytest.mark.parametrize("dtype", FLOATS, ids=lambda d: str(d)[6:])
 BOTH_SIDES = (None, [])  # Carat's kernels, and what stands in for them
 
 
+@pytest.fixture(autouse=True)
+def any_size(monkeypatch):
+    monkeypatch.setattr(functional, "_LEAST", {"cpu": (1, 1)})
+
+
 def inputs(rows, cols, dtype, seed=0):
     generator = torch.Generator().manual_seed(seed)
     scores = (torch.randn(rows, cols, generator=generator, dtype=torch.float64) * 3).to(dtype)
@@ -121,6 +126,18 @@ def test_module_and_switching():
     carat.stats(reset=True)
     torch.testing.assert_close(mine(scores, target), theirs(scores, target))
     assert carat.stats()["carat::cross_entropy"].calls == 1 and not carat.is_enabled()
+
+
+def test_small_matrices_go_to_torch(monkeypatch):
+    monkeypatch.undo()
+    carat.stats(reset=True)
+    for rows, cols in ((12, 5), (100, 600), (40000, 10)):
+        scores, target, _ = inputs(rows, cols, torch.float32)
+        assert torch.equal(functional.cross_entropy(scores, target), torch.nn.functional.cross_entropy(scores, target))
+    assert "carat::cross_entropy" not in carat.stats()
+    scores, target, _ = inputs(70, 1000, torch.float32)
+    torch.testing.assert_close(functional.cross_entropy(scores, target), torch.nn.functional.cross_entropy(scores, target))
+    assert carat.stats()["carat::cross_entropy"].calls == 1
 
 
 def test_second_derivatives():

@@ -7,6 +7,9 @@ from .. import _control, _operators
 
 _control.install_own()
 _REDUCTIONS = {name: number for number, name in enumerate(_operators._REDUCTIONS)}
+# (scores, classes): with fewer, PyTorch's two operators cost less than one that brings its gradient from Python. A CPU's kernel
+# wants rows of some length.
+_LEAST = {"cpu": (1 << 16, 64), "cuda": (1 << 20, 1)}
 
 
 def _is_plain(*tensors):
@@ -18,7 +21,10 @@ def _is_plain(*tensors):
 
 def _takes_classes(scores, target, weight, reduction, label_smoothing):
     """Whether scores are a matrix with a class number for each row."""
-    if scores.ndim != 2 or target.ndim != 1 or target.dtype != torch.int64 or not scores.is_floating_point() or scores.numel() == 0:
+    if scores.ndim != 2 or target.ndim != 1 or target.dtype != torch.int64 or not scores.is_floating_point():
+        return False
+    least, least_classes = _LEAST[scores.device.type]
+    if scores.numel() < least or scores.shape[1] < least_classes:
         return False
     if target.shape[0] != scores.shape[0] or reduction not in _REDUCTIONS or not 0 <= label_smoothing <= 1:
         return False
@@ -26,8 +32,8 @@ def _takes_classes(scores, target, weight, reduction, label_smoothing):
 
 
 def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean", label_smoothing=0.0):
-    """torch.nn.functional.cross_entropy. Of a matrix of scores with class numbers nothing is kept but a number a row, from which
-    the backward pass makes the gradient; probabilities as targets and other shapes go to PyTorch's own."""
+    """torch.nn.functional.cross_entropy. Of a large matrix of scores with class numbers nothing is kept but two numbers a row,
+    from which the backward pass makes the gradient; probabilities as targets and other shapes go to PyTorch's own."""
     given = (input, target) if weight is None else (input, target, weight)
     if size_average is not None or reduce is not None or not _is_plain(*given) or not _takes_classes(input, target, weight, reduction, label_smoothing):
         return torch.nn.functional.cross_entropy(input, target, weight, size_average, ignore_index, reduce, reduction, label_smoothing)
