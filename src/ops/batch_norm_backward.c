@@ -39,6 +39,7 @@ static carat_status check(const carat_frame *call, const carat_tensor *const *in
     const carat_tensor *g = in[GRAD];
     if (!g || carat_dtype_of(g) != b->dtypes.x || !carat_same_shape(g, in[X])) return carat_step_aside("gradient of another kind");
     if (carat_has_lanes(call) && !is_laid_out_like(g, b)) return carat_step_aside("gradient in another memory format");
+    if (carat_has_lanes(call) && !training && !carat_is_contiguous(in[X])) return carat_step_aside("memory format"); // ATen's is contiguous then
     if (carat_has_lanes(call) && (b->by_planes || b->args.span > 1) && carat_numel(g) < SMALL) return carat_step_aside("small planes");
     b->result_channels = b->args.channels;
     for (int i = 0; i < 3; ++i) {

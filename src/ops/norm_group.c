@@ -124,6 +124,7 @@ carat_status carat_norm_run_group_backward(carat_frame *call)
     CARAT_TRY(carat_norm_settle(x, inputs[4], inputs[2], &dtypes));
     CARAT_TRY(shape_call(call, x, 5, &s));
     if (s.plane < 8 && !carat_has_lanes(call)) return carat_step_aside("short planes");
+    if (s.channels / s.groups * s.plane < 8) return carat_step_aside("few elements a group"); // little is left of their gradients but rounding
     CARAT_TRY(check_backward(call, inputs, dtypes, &s));
 
     carat_operand in[5] = { { .copy = NULL }, { .copy = NULL }, { .copy = NULL }, { .copy = NULL }, { .copy = NULL } };
