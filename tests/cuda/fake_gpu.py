@@ -268,7 +268,8 @@ def run(op, *args, on=0, filled=0xFF, **kwargs):
     that were given. Raises StepsAside with the reason where Carat leaves it to ATen."""
     global _library
     _library = _library or load()
-    handle = _library.carat_op_find(overload_name(op).encode())
+    # Those of Carat's own that are rows of its table bring their namespace.
+    handle = _library.carat_op_find(overload_name(op).encode()) or _library.carat_op_find(op._schema.name.encode())
     if not handle or not _library.carat_op_runs_on(ctypes.c_void_p(handle), CUDA):
         raise StepsAside("not served on CUDA")
     call = Call(Device(CUDA, on), filled)
