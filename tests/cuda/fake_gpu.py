@@ -293,7 +293,7 @@ def run(op, *args, on=0, filled=0xFF, **kwargs):
         raise RuntimeError(f"{_library.carat_status_name(status).decode()}: {_library.carat_last_error().decode()}")
     assert not call.blocks, "device memory was not released"
     call.check_arguments(written)
-    return call.take_results() or given
+    return given or call.take_results()
 
 
 # ---- against ATen
