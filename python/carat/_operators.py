@@ -80,8 +80,9 @@ def _gradient(ctx, grad, *_):
         return (None,) * 7
     scores, target, weight, tops, total = ctx.saved_tensors
     if torch.is_grad_enabled():  # to be differentiated again, for which there is no kernel
-        loss = _torch_loss(scores.float() if ctx.wide and scores.dtype != torch.float64 else scores, target, weight, *ctx.numbers)
-        made = torch.autograd.grad(loss, scores, grad, create_graph=True)[0]
+        alias = scores.view_as(scores)  # the hooks of the caller's tensor are for its whole gradient
+        loss = _torch_loss(alias.float() if ctx.wide and alias.dtype != torch.float64 else alias, target, weight, *ctx.numbers)
+        made = torch.autograd.grad(loss, alias, grad, create_graph=True)[0]
     else:
         made = torch.ops.carat.cross_entropy_backward(grad.contiguous(), scores, target, weight, *ctx.numbers, tops, total)
     return made, None, None, None, None, None, None

@@ -147,6 +147,24 @@ def test_second_derivatives():
     assert torch.autograd.gradgradcheck(lambda s: functional.cross_entropy(s, target, weight, label_smoothing=0.1), scores)
 
 
+@pytest.mark.parametrize("autocast", (False, True))
+def test_hooks_of_scores_run_once_in_a_pass(autocast):
+    """Those of the first gradient's graph as well as those of the second's."""
+    scores, target, weight = inputs(4, 5, torch.float32)
+
+    def second(function):
+        leaf, seen = scores.clone().requires_grad_(), []
+        made = leaf * 1.0
+        made.register_hook(lambda g: seen.append(g) or 2 * g)
+        made.retain_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            loss = function(made, target, weight, label_smoothing=0.1)
+        slope, = torch.autograd.grad(loss, leaf, create_graph=True)
+        slope.square().sum().backward()
+        return [slope, leaf.grad, made.grad, *seen]
+    torch.testing.assert_close(second(functional.cross_entropy), second(torch.nn.functional.cross_entropy))
+
+
 def test_operator_is_sound():
     scores, target, weight = inputs(4, 5, torch.float32)
     torch.library.opcheck(torch.ops.carat.cross_entropy, (scores.requires_grad_(), target, weight, 1, -100, 0.1, False))
