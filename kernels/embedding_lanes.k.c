@@ -66,7 +66,7 @@ WORD void LOCAL_NAME(order)(const embedding_lanes_args *a, i64 group)
     for (u32 t = first; t < last; ++t) {
         const i64 row = index[t];
         const u32 counts = row != a->padding;
-        bad |= (u64)row >= a->rows;
+        bad |= counts & ((u64)row >= a->rows);
         earlier += counts & (row < low);
         mine += counts & (row >= low) & (row < high);
     }

@@ -124,7 +124,9 @@ static carat_status run(carat_frame *call)
     if (tokens > INT32_MAX || rows > INT32_MAX) return carat_step_aside("more than 2^31 tokens or rows");
     CARAT_TRY(carat_output_check(call, 0, carat_dtype_of(grad), 2, (const int64_t[]){ rows, cols }));
     const carat_tensor *given = carat_output_given(call, 0);
-    if (given && (!carat_is_contiguous(given) || carat_overlap_of(given, grad) != CARAT_DISJOINT)) return carat_step_aside("layout of out");
+    if (given && !carat_is_contiguous(given)) return carat_step_aside("layout of out");
+    if (given && (carat_overlap_of(given, grad) != CARAT_DISJOINT || carat_overlap_of(given, indices) != CARAT_DISJOINT))
+        return carat_step_aside("output overlaps an input");
     if (carat_has_lanes(call)) return carat_embedding_run_lanes(call, grad, indices, rows, padding);
 
     int32_t small[STACK_LINKS];

@@ -95,9 +95,9 @@ carat_status carat_embedding_run_lanes(carat_frame *call, const carat_tensor *gr
     const bool aligned = cols % width == 0 && carat_lanes_aligned(carat_data(grad), a.grad_stride, bytes, width)
                          && (!given || carat_lanes_aligned(carat_data(given), 0, bytes, width));
     const int64_t vec = aligned ? width : 1;
-    a.across = (uint32_t)(cols / vec);
     a.pieces = tokens > EMBEDDING_PIECE ? (uint32_t)pieces(tokens, EMBEDDING_PIECE) : 0; // fewer tokens make no long row
-    if ((rows + 2 * (int64_t)a.pieces + LANES) * a.across > INT32_MAX) return carat_step_aside("more than 2^31 elements");
+    if (cols / vec > INT32_MAX / (rows + 2 * (int64_t)a.pieces + LANES)) return carat_step_aside("more than 2^31 elements");
+    a.across = (uint32_t)(cols / vec);
     carat_lanes_divisor(a.across, &a.across_magic, &a.across_shift);
     const bool narrow = carat_dtype_of(indices) == CARAT_i32;
     carat_key keys[PARTS];

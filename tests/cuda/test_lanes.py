@@ -345,3 +345,4 @@ def test_embedding_backward(rows, cols, tokens, dtype):
         for padding in (-1, rows // 2):
             theirs = aten.embedding_dense_backward(grad.double(), i, rows, padding, False).to(dtype)
             check(aten.embedding_dense_backward.default, grad, i, rows, padding, False, theirs=[theirs])
+    check(aten.embedding_dense_backward.default, torch.ones(3, 8), torch.tensor([-1, 0, 1]), 4, -1, False)  # no token, rather than a bad one
