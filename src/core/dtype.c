@@ -2,6 +2,7 @@
 // Element types, promotion and conversion of single numbers. The rules are PyTorch's (torch.result_type).
 #include "core/dtype.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -227,6 +228,26 @@ void carat_scalar_store(carat_scalar scalar, carat_dtype dtype, void *element)
     case CARAT_c128: ((double *)element)[0] = real; ((double *)element)[1] = imaginary; break;
     default: break;
     }
+}
+
+// Infinities and NaN are kept by every floating dtype.
+static bool fits_float(double number, carat_dtype dtype)
+{
+    if (dtype == CARAT_f64 || dtype == CARAT_c128) return true;
+    const double largest = dtype == CARAT_f16 ? 65504 : dtype == CARAT_bf16 ? 0x1.fep127 : FLT_MAX;
+    return !(fabs(number) > largest) || isinf(number);
+}
+
+bool carat_scalar_fits(carat_scalar number, carat_dtype dtype)
+{
+    if (!carat_dtype_in(dtype, CARAT_ALL)) return false;
+    if (number.kind == CARAT_SCALAR_COMPLEX) return carat_is_complex(dtype) && fits_float(number.re, dtype) && fits_float(number.im, dtype);
+    if (dtype == CARAT_b8) return true;
+    const double real = as_double(number);
+    if (!carat_is_integral(dtype)) return fits_float(real, dtype);
+    if (dtype == CARAT_i64) return number.kind != CARAT_SCALAR_FLOAT || (real > -0x1p63 && real < 0x1p63);
+    const double limit = (double)(UINT64_C(1) << (8 * carat_dtype_size(dtype) - (dtype != CARAT_u8)));
+    return real > (dtype == CARAT_u8 ? -1 : -limit - 1) && real < limit;
 }
 
 static carat_scalar whole_scalar(carat_scalar_kind kind, int64_t value)

@@ -57,6 +57,8 @@ carat_dtype carat_promotion_result(const carat_promotion *promotion);
 
 // Writes a number as one element of dtype (16 bytes are enough for any).
 void carat_scalar_store(carat_scalar scalar, carat_dtype dtype, void *element);
+// Whether ATen converts a number to dtype without an error, rounding allowed; false as well where this library doesn't know.
+bool carat_scalar_fits(carat_scalar number, carat_dtype dtype);
 // Reads one element as a number.
 carat_scalar carat_scalar_load(carat_dtype dtype, const void *element);
 

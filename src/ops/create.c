@@ -37,7 +37,7 @@ static bool number_arg(const carat_frame *call, int i, carat_scalar *value)
 static carat_status filled(carat_frame *call, carat_dtype dtype, int ndim, const int64_t *shape, const int64_t *strides, carat_scalar value)
 {
     carat_output out;
-    if (!carat_fill_takes(value, dtype)) return carat_step_aside("value");
+    if (!carat_scalar_fits(value, dtype)) return carat_step_aside("value");
     CARAT_TRY(carat_output_make(call, 0, dtype, ndim, shape, strides, &out));
     return carat_fill(call, &out.view, value);
 }
@@ -140,7 +140,7 @@ static carat_status run_eye(carat_frame *call)
     const int64_t shape[2] = { n, m };
     if (!out || n < 0 || m < 0) return carat_step_aside("arguments");
     CARAT_TRY(carat_output_check(call, 0, carat_dtype_of(out), 2, shape));
-    if (!carat_fill_takes(one, carat_dtype_of(out))) return carat_step_aside("dtype");
+    if (!carat_scalar_fits(one, carat_dtype_of(out))) return carat_step_aside("dtype");
     CARAT_TRY(carat_fill(call, out, zero));
     int64_t length = n < m ? n : m, stride = out->strides[0] + out->strides[1];
     carat_tensor diagonal = *out;
@@ -196,6 +196,8 @@ static carat_status run_arange(carat_frame *call)
     if (!carat_dtype_in(dtype, CARAT_REALS)) return carat_step_aside("dtype");
     const bool whole = carat_is_integral(dtype);
     if (whole && !integers) return carat_step_aside("value");
+    for (int i = 0; i < 3 && carat_dtype_in(dtype, CARAT_HALVES); ++i) // whose ranges ATen counts in f32
+        if (!carat_scalar_fits(value[i], CARAT_f32)) return carat_step_aside("value");
     const int64_t length = range_length(value[0], value[1], value[2], integers);
     if (length < 0) return carat_step_aside("value");
     CARAT_TRY(carat_output_check(call, 0, dtype, 1, &length));
@@ -217,6 +219,7 @@ static carat_status run_linspace(carat_frame *call)
     if (start.kind == CARAT_SCALAR_COMPLEX || end.kind == CARAT_SCALAR_COMPLEX || carat_int_arg(call, 6, 0)) return carat_step_aside("value");
     const carat_dtype dtype = given ? carat_dtype_of(given) : dtype_arg(call, 3, call->context->default_dtype);
     if (dtype != CARAT_f32 && dtype != CARAT_f64) return carat_step_aside("dtype");
+    if (!carat_scalar_fits(start, dtype) || !carat_scalar_fits(end, dtype)) return carat_step_aside("value");
     CARAT_TRY(carat_output_check(call, 0, dtype, 1, &steps));
     if (given && !carat_is_contiguous(given)) return carat_step_aside("layout of out");
     carat_output out;
@@ -270,7 +273,7 @@ static carat_status run_tri(carat_frame *call)
 static bool store_member(carat_scalar number, carat_dtype dtype, void *element)
 {
     const bool is_float = number.kind == CARAT_SCALAR_FLOAT && carat_is_float(dtype);
-    if (!is_float && (number.kind != CARAT_SCALAR_INT || !carat_fill_takes(number, dtype))) return false;
+    if (!is_float && (number.kind != CARAT_SCALAR_INT || !carat_scalar_fits(number, dtype))) return false;
     carat_scalar_store(number, dtype, element);
     return !is_float || carat_scalar_load(dtype, element).re == number.re;
 }
@@ -294,8 +297,9 @@ static carat_status run_isin(carat_frame *call)
     // ATen's own bound between comparing with each value and sorting.
     if ((double)a.value_count >= 10 * pow((double)a.count, 0.145)) return carat_step_aside("many values");
     const carat_tensor *given = carat_output_given(call, 0);
-    if (!carat_is_contiguous(self) || (given && (!carat_is_contiguous(given) || carat_overlap_of(given, self) != CARAT_DISJOINT)))
-        return carat_step_aside("layout");
+    if (!carat_is_contiguous(self) || (given && !carat_is_contiguous(given))) return carat_step_aside("layout");
+    if (given && (carat_overlap_of(given, self) != CARAT_DISJOINT || (values && carat_overlap_of(given, values) != CARAT_DISJOINT)))
+        return carat_step_aside("output overlaps an input");
     carat_output out;
     CARAT_TRY(carat_output_make(call, 0, CARAT_b8, self->ndim, self->shape, NULL, &out));
     a.out = carat_data(&out.view);

@@ -153,6 +153,32 @@ carat_status carat_run_take(carat_frame *call)
 
 // ---- x[i, :, j]
 
+// ATen reshapes an index tensor to the result's rank, with ones for self's dimensions. That gives the dimensions of size 1 the strides that
+// at::detail::computeStride derives from their neighbours', wherever they came from; in larger dimensions of self's it stands still.
+static void reshape_index(const carat_subscripts *subscripts, const carat_walk *walk, int64_t *strides)
+{
+    int dims[CARAT_MAX_DIMS], count = 0, to = walk->ndim - 1;
+    int64_t old[CARAT_MAX_DIMS], base = 1, seen = 1, given = 1; // of neighbours that one stride describes: elements, and those given a stride
+    for (int d = 0; d < walk->ndim; ++d) {
+        if (subscripts->self_dim[d] >= 0) continue;
+        old[count] = strides[d];
+        dims[count++] = d;
+    }
+    if (count) base = old[count - 1];
+    for (int i = count - 1; i >= 0 || to >= 0; --i) {
+        if (i >= 0) seen *= walk->shape[dims[i]];
+        if (i > 0 && (walk->shape[dims[i - 1]] == 1 || old[i - 1] == seen * base)) continue;
+        for (; to >= 0; --to) {
+            const int64_t size = subscripts->self_dim[to] < 0 ? walk->shape[to] : 1;
+            if (given >= seen && size != 1) break;
+            strides[to] = size == walk->shape[to] ? given * base : 0;
+            given *= size;
+        }
+        if (i > 0) base = old[i - 1];
+        seen = given = 1;
+    }
+}
+
 // On a device ATen makes index tensors of different layouts contiguous first.
 static void settle_layouts(const carat_subscripts *subscripts, carat_walk *walk)
 {
@@ -172,6 +198,12 @@ static void result_strides(const carat_frame *call, const carat_subscripts *subs
 {
     carat_tensor views[1 + INDEX_TENSORS];
     const carat_tensor *inputs[1 + INDEX_TENSORS];
+    bool ones = false, empty = false;
+    for (int d = 0; d < walk.ndim; ++d) {
+        ones = ones || walk.shape[d] == 1;
+        empty = empty || walk.shape[d] == 0;
+    }
+    for (int k = 0; ones && !empty && k < walk.indices; ++k) reshape_index(subscripts, &walk, walk.index[k].strides);
     if (carat_has_lanes(call)) settle_layouts(subscripts, &walk);
     for (int j = 0; j <= walk.indices; ++j) {
         views[j] = (carat_tensor){ .ndim = walk.ndim, .dl_dtype = carat_dtype_to_dl(j ? CARAT_i64 : walk.dtype), .shape = walk.shape,

@@ -42,7 +42,7 @@ static carat_status check_writing(const carat_frame *call, const writing *w)
     CARAT_TRY(carat_output_check(call, 0, carat_dtype_of(w->self), w->self->ndim, w->self->shape));
     CARAT_TRY(carat_index_apart(call, w->from));
     for (int k = 0; k < w->walk.indices; ++k) CARAT_TRY(carat_index_apart(call, w->index[k]));
-    if (given && carat_data(given) != carat_data(w->self)) CARAT_TRY(carat_index_apart(call, w->self));
+    if (given && carat_overlap_of(given, w->self) == CARAT_PARTIAL) return carat_step_aside("output overlaps an input");
     CARAT_TRY(carat_walk_check(call, &w->walk));
     if (carat_has_lanes(call)) return check_lanes(call, w, given);
     for (int d = 0; d < w->walk.ndim; ++d)
@@ -97,8 +97,8 @@ static carat_status take_source(const carat_frame *call, int argument, writing *
     }
     if (arg->kind != CARAT_ARG_SCALAR) return carat_step_aside("arguments");
     const carat_scalar number = arg->scalar;
-    if (number.kind == CARAT_SCALAR_COMPLEX && !carat_is_complex(w->walk.dtype)) return carat_step_aside("scalar's kind");
     if (number.kind == CARAT_SCALAR_FLOAT && carat_is_integral(w->walk.dtype)) return carat_step_aside("scalar's kind");
+    if (!carat_scalar_fits(number, w->walk.dtype)) return carat_step_aside("number out of the dtype's range");
     carat_scalar_store(number, w->walk.dtype, w->element);
     w->walk.from = w->element;
     w->walk.from_host = true;
@@ -210,8 +210,8 @@ static carat_status run_with_source(carat_frame *call, carat_combine combine)
     start_writing(&w, self, combine);
     CARAT_TRY(take_source(call, 3, &w));
     if (combine == CARAT_ADD && call->nargs > 4 && call->args[4].kind == CARAT_ARG_SCALAR) w.walk.alpha = call->args[4].scalar;
-    if (w.walk.alpha.kind == CARAT_SCALAR_COMPLEX || (w.walk.alpha.kind == CARAT_SCALAR_FLOAT && carat_is_integral(w.walk.dtype)))
-        return carat_step_aside("scalar's kind");
+    if (w.walk.alpha.kind == CARAT_SCALAR_FLOAT && carat_is_integral(w.walk.dtype)) return carat_step_aside("scalar's kind");
+    if (!carat_scalar_fits(w.walk.alpha, w.walk.dtype)) return carat_step_aside("number out of the dtype's range");
     if (carat_has_lanes(call) && !holds(w.walk.dtype, w.walk.alpha)) return carat_step_aside("alpha that halves don't hold");
     along_dimension(&w, index, dim, false);
     return run_writing(call, &w);

@@ -34,8 +34,6 @@ void carat_move_enumerate_lanes(void (*emit)(void *arg, const carat_key *key), v
 // to[...] = from[...], from broadcast to `to`: words where the dtypes agree, else (and in groups of many lanes) carat_copy. They must not overlap.
 carat_status carat_move(const carat_frame *call, const carat_tensor *to, const carat_tensor *from);
 carat_status carat_fill(const carat_frame *call, const carat_tensor *out, carat_scalar value);
-// A number as ATen's fill_ takes it for a dtype: false where that raises or this library doesn't know.
-bool carat_fill_takes(carat_scalar value, carat_dtype dtype);
 // Whether ATen takes the strides for NHWC (NDHWC): suggest_memory_format() == channels_last.
 bool carat_is_channels_last(const carat_tensor *tensor);
 // Steps aside where ATen warns or this library has no conversion.

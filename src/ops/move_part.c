@@ -13,18 +13,6 @@ carat_status carat_fill(const carat_frame *call, const carat_tensor *out, carat_
     return carat_pointwise_launch(call, &launch);
 }
 
-bool carat_fill_takes(carat_scalar value, carat_dtype dtype)
-{
-    if (!carat_dtype_in(dtype, CARAT_ALL)) return false;
-    if (value.kind == CARAT_SCALAR_COMPLEX) return carat_is_complex(dtype);
-    if (dtype == CARAT_b8 || !carat_is_integral(dtype)) return true;
-    const double number = value.kind == CARAT_SCALAR_FLOAT ? value.re : (double)value.i;
-    const int bits = 8 * (int)carat_dtype_size(dtype) - (dtype == CARAT_u8 ? 0 : 1);
-    const double limit = (double)((uint64_t)1 << (bits - 1)) * 2;
-    return dtype == CARAT_i64 ? value.kind != CARAT_SCALAR_FLOAT || (number > -limit && number < limit)
-                              : number > (dtype == CARAT_u8 ? -1 : -limit - 1) && number < limit;
-}
-
 static const carat_scalar zero = { .kind = CARAT_SCALAR_INT };
 
 // `length` places along `dim` from `start` on, every `step`th, as a view into `out`.
@@ -211,7 +199,7 @@ carat_status carat_run_constant_pad_nd(carat_frame *call)
     const carat_dtype dtype = carat_dtype_of(self);
     const carat_scalar value = call->nargs > 2 && call->args[2].kind == CARAT_ARG_SCALAR ? call->args[2].scalar : zero;
     if (pairs > self->ndim || call->args[1].ints.count % 2) return carat_step_aside("arguments");
-    if (!carat_fill_takes(value, dtype)) return carat_step_aside("value");
+    if (!carat_scalar_fits(value, dtype)) return carat_step_aside("value");
     int64_t shape[CARAT_MAX_DIMS], inside[CARAT_MAX_DIMS], from_shape[CARAT_MAX_DIMS], padded = 0;
     int dim = 0;
     memcpy(shape, self->shape, sizeof *shape * (size_t)self->ndim);

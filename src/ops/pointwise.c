@@ -3,8 +3,6 @@
 #include "ops/pointwise.h"
 #include "ops/pointwise_row.h"
 
-#include <float.h>
-#include <math.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -138,11 +136,11 @@ static carat_status settle_dtypes(const carat_frame *call, const carat_pointwise
         dtypes->in = dtypes->compute = dtypes->out = call->context->default_dtype;
     if (!carat_has_lanes(call) && carat_dtype_in(dtypes->in, row->slower) && (row->slower_when == ALWAYS || carat_output_given(call, 0)))
         return carat_step_aside("ATen is faster");
-    // Scalar arguments take no part in promotion; one that the result's kind can't hold is an error that ATen words.
+    // Scalar arguments take no part in promotion; one that the operands' dtype can't hold is an error that ATen words.
     for (int s = 0; s < row->scalars; ++s) {
         const carat_scalar_kind kind = got->scalar[s].kind;
         const bool whole = carat_is_integral(dtypes->compute) && kind == CARAT_SCALAR_FLOAT && got->scalar[s].re != (double)got->scalar[s].i;
-        if (whole || (kind == CARAT_SCALAR_COMPLEX && !carat_is_complex(dtypes->compute))) return carat_step_aside("scalar's kind");
+        if (whole || !carat_scalar_fits(got->scalar[s], dtypes->in)) return carat_step_aside("scalar that the dtype can't hold");
     }
     return CARAT_OK;
 }
@@ -169,11 +167,12 @@ static carat_status convert_copy(const carat_frame *call, const carat_tensor *fr
     return carat_copy(call, &to->view, from);
 }
 
-// Whether a number keeps its value in dtype, up to rounding: ATen raises an error for one that doesn't fit.
-static bool number_fits(carat_scalar number, carat_dtype dtype, const void *element)
+// ATen raises an error for a number that doesn't fit. Beside halves it does so where the result is one of the operands (clamp); else
+// it computes with the number in f32, or rounds it to an infinity.
+static bool number_fits(const carat_pointwise_row *row, carat_scalar number, const settled *dtypes, carat_dtype dtype)
 {
-    if (carat_is_integral(dtype)) return dtype == CARAT_b8 || carat_scalar_load(dtype, element).i == number.i;
-    return dtype != CARAT_f32 || number.kind != CARAT_SCALAR_FLOAT || !(fabs(number.re) > FLT_MAX) || isinf(number.re);
+    if (row->exact) return carat_scalar_fits(number, dtypes->in);
+    return carat_dtype_in(dtype, CARAT_HALVES) || carat_scalar_fits(number, dtype);
 }
 
 // Numbers go in as one element of the inputs' dtype; beside halves, in arithmetic, of the arithmetic type.
@@ -189,7 +188,7 @@ static carat_status prepare(const carat_frame *call, const carat_pointwise_row *
     const carat_dtype dtype = row->opmath && carat_dtype_in(dtypes->in, CARAT_HALVES) ? dtypes->compute : dtypes->in;
     const carat_scalar number = tensor ? carat_scalar_load(carat_dtype_of(&arg->tensor), carat_data(&arg->tensor)) : arg->scalar;
     carat_scalar_store(number, dtype, to->element);
-    if (!number_fits(number, dtype, to->element)) return carat_step_aside("number out of the dtype's range");
+    if (!number_fits(row, number, dtypes, dtype)) return carat_step_aside("number out of the dtype's range");
     to->view = (carat_tensor){ .data = to->element, .device = { CARAT_CPU, 0 }, .dl_dtype = carat_dtype_to_dl(dtype) };
     return CARAT_OK;
 }

@@ -33,12 +33,8 @@ carat_status carat_pointwise_masked_fill(carat_frame *call)
     const carat_tensor *self = carat_tensor_arg(call, 0);
     if (!self || call->nargs < 3 || !carat_pointwise_number(&call->args[2], &value)) return carat_step_aside("value is no number");
     const carat_dtype dtype = carat_dtype_of(self);
-    if ((carat_is_integral(dtype) && value.kind > CARAT_SCALAR_INT) || (value.kind == CARAT_SCALAR_COMPLEX && !carat_is_complex(dtype)))
-        return carat_step_aside("value's kind");
-    int64_t element[2];
-    carat_scalar_store(value, dtype, element);
-    if (carat_is_integral(dtype) && dtype != CARAT_b8 && carat_scalar_load(dtype, element).i != value.i)
-        return carat_step_aside("number out of the dtype's range");
+    if (carat_is_integral(dtype) && value.kind > CARAT_SCALAR_INT) return carat_step_aside("value's kind");
+    if (!carat_scalar_fits(value, dtype)) return carat_step_aside("number out of the dtype's range");
     if (!carat_output_given(call, 0) && !carat_is_contiguous(self)) return carat_step_aside("strided result");
     return own_row(call);
 }
@@ -111,6 +107,8 @@ carat_status carat_pointwise_pow_number(carat_frame *call)
     carat_scalar exponent;
     if (call->nargs < 2 || !carat_pointwise_number(&call->args[1], &exponent)) return carat_step_aside("exponent is no number");
     if (exponent.kind == CARAT_SCALAR_COMPLEX) return carat_step_aside("complex exponent");
+    const carat_tensor *self = carat_tensor_arg(call, 0);
+    if (self && carat_is_float(carat_dtype_of(self)) && !carat_scalar_fits(exponent, carat_dtype_of(self))) return carat_step_aside("exponent out of the dtype's range");
     const double e = exponent.kind <= CARAT_SCALAR_INT ? (double)exponent.i : exponent.re;
     if (e == 0 || e == 1) return carat_step_aside("ATen fills or copies");
     if (e == 2) return carat_pointwise_run_row(call, CARAT_POINTWISE_pow_2);

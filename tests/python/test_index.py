@@ -175,3 +175,42 @@ def test_embedding_backward(dtype, shape):
             expanded = grad_of(cols).expand(*shape, cols)
             if dtype.itemsize > 2 or len(shape) < 2:
                 check("embedding_dense_backward", torch.ops.aten.embedding_dense_backward, expanded, index, rows, -1, False, **near)
+
+
+def test_result_strides_of_single_places():
+    x = torch.randn(50, 30)
+    for index in (indices(50, (40, 1)).t(), indices(50, (1, 40)).t(), indices(50, (1, 1, 7)), indices(50, (7, 1, 2))[:, :, :1]):
+        check("index", lambda a, i: a[i], x, index)
+        check("index", lambda a, i: a[:, i], x[:1].t().contiguous().t(), index % 30)
+        check("index", lambda a, i: a[:, i, :, 0], torch.randn(1, 50, 1, 2), index)
+
+
+def test_out_shares_memory():
+    x, i, source = torch.randn(6, 6), torch.tensor([[0, 2], [1, 3]]), torch.randn(6, 6)
+    raises_alike(lambda a: torch.ops.aten.scatter.src_out(a, 0, i, source, out=a.t()), x)
+    raises_alike(lambda a: torch.ops.aten.index_copy.out(a, 0, i[0], source[:2], out=a.t()), x)
+    check("scatter", lambda a: torch.ops.aten.scatter.src_out(a, 0, i, source, out=a), x)
+    i = torch.randint(4, (8,))
+    check("embedding_dense_backward", lambda a: torch.ops.aten.embedding_dense_backward.out(source[:4], a[:4], 4, -1, False, out=a.view(torch.float32)[:24].view(4, 6)),
+          torch.randint(4, (12,)), serves=None)
+    check("embedding_dense_backward", lambda a: torch.ops.aten.embedding_dense_backward.out(torch.ones(8, 2), a, 4, -1, False, out=torch.empty(4, 2)), i)
+
+
+BEYOND = [(torch.uint8, 300), (torch.int8, 128), (torch.int16, 40000), (torch.int32, 2**31), (torch.float16, 1e9), (torch.float16, -65505.0),
+          (torch.bfloat16, 1e39), (torch.float32, 1e300)]
+
+
+@pytest.mark.parametrize("dtype, number", BEYOND)
+def test_number_beyond_the_dtype(dtype, number):
+    x, i, ones = torch.zeros(5, dtype=dtype), torch.tensor([0, 2]), torch.ones(2, dtype=dtype)
+    raises_alike(lambda a: a.scatter_(0, i, number), x)
+    raises_alike(lambda a: a.index_fill_(0, i, number), x)
+    raises_alike(lambda a: a.index_add_(0, i, ones, alpha=number), x)
+
+
+@pytest.mark.parametrize("number", [float("inf"), -float("inf"), float("nan"), 65504.0])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_number_at_the_edge(dtype, number):
+    i = torch.tensor([0, 2])
+    check("scatter_", lambda a: a.scatter_(0, i, number), torch.zeros(5, dtype=dtype))
+    check("index_fill_", lambda a: a.index_fill_(0, i, number), torch.zeros(5, dtype=dtype))
