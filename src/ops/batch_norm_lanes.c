@@ -3,6 +3,7 @@
 #include "ops/batch_norm_lanes.h"
 
 #include "core/integer.h"
+#include "jit/jit.h"
 #include "ops/lanes.h"
 #include "ops/moments.h"
 #include "ops/sums.h"
@@ -139,6 +140,14 @@ carat_status carat_channel_norm_write(const carat_frame *call, const carat_chann
     return carat_run_kernel_after(call, &key, &n->args, sizeof n->args, pieces(n->args.units, INT64_C(1) << (LANES_LOG + key.params[0])), 1);
 }
 
+// Whether a kernel can be had, for steps after which a call can't step aside any more.
+static carat_status find(const carat_frame *call, const carat_channel_norm *n, carat_channel_norm_part part)
+{
+    const carat_key key = make_key(n, part);
+    carat_kernel kernel;
+    return carat_kernel_get(call->backend, call->device, &key, &kernel);
+}
+
 // ---- batch norm
 
 static carat_channel_norm begin(const carat_batch_norm *b)
@@ -163,10 +172,13 @@ static carat_status lay_out(const carat_batch_norm *b, carat_channel_norm *n)
 // All dimensions but that of channels.
 static uint32_t all_but_channels(const carat_tensor *x) { return ((1u << x->ndim) - 1) & ~2u; }
 
+// `tables` moves the running statistics: before it, the call is known to end well.
 carat_status carat_batch_norm_forward_lanes(const carat_frame *call, const carat_tensor *x, const carat_batch_norm *b)
 {
     carat_channel_norm n = begin(b);
     CARAT_TRY(lay_out(b, &n));
+    CARAT_TRY(find(call, &n, CARAT_CHANNEL_NORM_tables));
+    CARAT_TRY(find(call, &n, CARAT_CHANNEL_NORM_write));
     CARAT_TRY(carat_channel_norm_alloc(call, &n, n.args.channels));
     carat_status status = n.args.training ? carat_channel_norm_moments(call, &n, x, all_but_channels(x)) : CARAT_OK;
     if (status == CARAT_OK) status = carat_channel_norm_launch(call, &n, CARAT_CHANNEL_NORM_tables, n.args.channels);

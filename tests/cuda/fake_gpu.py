@@ -6,6 +6,7 @@
 compares with ATen on the CPU. Every storage ends at a page that can't be touched, so that a kernel which reads or writes beyond it
 crashes; nothing else than results may be written; two calls, in which lanes run in opposite orders, must give the same bits."""
 
+import contextlib
 import ctypes
 import mmap
 import os
@@ -245,6 +246,17 @@ class Call:
                 ctypes.memmove(storage.data_ptr(), memory.address, memory.size)
             else:
                 assert memory.read() == bytes_of(storage), "an argument was written to"
+
+
+@contextlib.contextmanager
+def capture():
+    """As while the device's stream is captured into a graph: no kernel can be loaded."""
+    driver = ctypes.CDLL(str(BUILD / "tests" / "cuda" / "libcuda.so.1"))
+    driver.fake_cuda_capture(1)
+    try:
+        yield
+    finally:
+        driver.fake_cuda_capture(0)
 
 
 def overload_name(op):

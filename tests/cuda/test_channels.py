@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import carat._operators  # noqa: F401: defines carat::cross_entropy
-from fake_gpu import check
+from fake_gpu import StepsAside, capture, check, run
 from test_lanes import FLOATS, HALF_AND_FULL, dtypes
 
 aten = torch.ops.aten
@@ -100,6 +100,21 @@ def test_batch_norm(shape, layout, pair, training):
         served = training if layout else len(shape) == 2 or x.numel() >= 1 << 18
         check(aten.native_batch_norm_backward.default, g, x, weight, mean, var, m, r, training, 1e-5, mask, served=bool(served),
               theirs=[t.to(dtype if i == 0 else of_params) for i, t in enumerate(exact) if t is not None])
+
+
+def test_batch_norm_in_capture():
+    """Of all kernels only the one that writes results isn't loaded: running statistics must not move before ATen moves them."""
+    def call(shape, params):
+        c, x = shape[1], torch.randn(shape).half()
+        weight, bias, mean, var = torch.randn(4, c).to(params).unbind()
+        results = dict(out=torch.empty_like(x), save_mean=torch.empty(c), save_invstd=torch.empty(c))
+        return run(aten._native_batch_norm_legit.out, x, *(t.clone() for t in (weight, bias, mean, var)), True, 0.1, 1e-5, **results)
+    call((4, 2, 4, 4), torch.float32)
+    call((4, 2, 5, 5), torch.float16)
+    with capture():
+        call((4, 2, 4, 4), torch.float32)
+        with pytest.raises(StepsAside):
+            call((4, 2, 5, 5), torch.float32)
 
 
 @pytest.mark.parametrize("shape, groups", [((2, 6, 5, 5), 3), ((1, 8, 16, 32), 2), ((3, 12, 33), 4), ((3, 16), 2), ((2, 4, 8, 8), 4)], ids=str)
