@@ -126,6 +126,11 @@ static carat_status run_without_choice(carat_frame *call, bool training, int res
     return run(call, &f);
 }
 
-carat_status carat_batch_norm_run_update(carat_frame *call) { return run_without_choice(call, true, 4); }
+// What a device's ATen reserves for its own backward pass may be of use to it alone.
+carat_status carat_batch_norm_run_update(carat_frame *call)
+{
+    return carat_has_lanes(call) ? carat_step_aside("reserve for the backward pass") : run_without_choice(call, true, 4);
+}
+
 carat_status carat_batch_norm_run_no_update(carat_frame *call) { return run_without_choice(call, false, 4); }
 carat_status carat_batch_norm_run_no_training(carat_frame *call) { return run_without_choice(call, false, 3); }

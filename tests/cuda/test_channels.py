@@ -102,6 +102,11 @@ def test_batch_norm(shape, layout, pair, training):
               theirs=[t.to(dtype if i == 0 else of_params) for i, t in enumerate(exact) if t is not None])
 
 
+def test_batch_norm_with_a_reserve():
+    x, numbers = torch.randn(4, 2, 6, 6), torch.rand(4, 2)
+    check(aten._batch_norm_with_update.default, x, *numbers, 0.1, 1e-5, served=False)
+
+
 def test_batch_norm_in_capture():
     """Of all kernels only the one that writes results isn't loaded: running statistics must not move before ATen moves them."""
     def call(shape, params):
