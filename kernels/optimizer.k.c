@@ -7,6 +7,7 @@
 // Defines: T element type, RULE, DECOUPLED 0 or 1, LISTS, SCALED 0 or 1.
 #include "optimizer_args.h"
 
+#define SPREADS 1
 #include "optimizer_rules.c"
 
 WORD const optimizer_parameter *LOCAL_NAME(find)(const optimizer_args *a, i64 group)

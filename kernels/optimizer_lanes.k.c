@@ -9,6 +9,7 @@
 // Defines: T, RULE, DECOUPLED, LISTS, SCALED as in optimizer.k.c; STEPPED, whether entries have a step; LANES, KEEP, VEC, WORDS.
 #include "optimizer_lanes_args.h"
 
+#define SPREADS 0
 #include "optimizer_rules.c"
 
 #include "list_lanes_walk.c"

@@ -6,7 +6,8 @@
 //   sgd       g += decay p;  m = momentum m + (1 - dampening) g;  p -= lr (m, or g + momentum m: Nesterov)
 //   adagrad   g += decay p;  v += g^2;  p -= lr / (1 + (step - 1) lr_decay) g / (sqrt(v) + eps)
 //   unscale   p *= scale, of gradients before an optimizer's step
-// Of the including kernel: T, RULE, DECOUPLED, LISTS (p, g and as many states), SCALED (gradients are divided by a scale first).
+// Of the including kernel: T, RULE, DECOUPLED, LISTS (p, g and as many states), SCALED (gradients are divided by a scale first),
+// SPREADS (a v that isn't a number is the largest, as in ATen on CPUs; on devices only a `most` that isn't one stays).
 #define ACC CAT(acc_, T)
 #define LOAD(x) CAT(load_, T)(x)
 #define STORE(x) CAT(store_, T)(x)
@@ -48,7 +49,7 @@ WORD void LOCAL_NAME(adam)(const LOCAL_NAME(rule) *r, ACC *p, ACC *g, ACC *m, AC
     else grad = r->decay == 0 ? grad : grad + r->decay * *p;
     *m = r->near ? *m + r->first * (grad - *m) : grad - (grad - *m) * (1 - r->first);
     *v = r->second * *v + r->rest * grad * grad;
-    *most = LISTS == 5 && *most > *v ? *most : *v;
+    *most = LISTS == 5 && !((*most < *v) | (SPREADS && *v != *v)) ? *most : *v;
     *p -= r->step_size * *m / (k_sqrt(*most) * r->correction + r->eps);
 }
 

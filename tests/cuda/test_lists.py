@@ -4,7 +4,7 @@
 import pytest
 import torch
 
-from fake_gpu import check, fresh, tensors_in
+from fake_gpu import check, fresh, run, tensors_in
 from test_lanes import FLOATS, HALF_AND_FULL, aten, dtypes
 
 SIZES = [(), (1,), (7,), (0,), (1024,), (1025,), (33, 5), (4096, 3), (40, 64)]
@@ -81,6 +81,19 @@ def test_adam(dtype, scaling):
         options = dict(beta1=0.9, beta2=0.99, weight_decay=0.1, eps=1e-6, amsgrad=amsgrad, maximize=maximize, **scaling)
         check_written(op.default, *given, steps(), lr=0.01, **options)
         check_written(op.tensor_lr, *given, steps(), lr=torch.tensor(0.01), **options)
+
+
+@dtypes(*FLOATS)
+def test_largest_that_is_no_number(dtype):
+    """AMSGrad's state keeps it. From the squares devices don't take it over, as ATen's CPU does."""
+    options = dict(lr=0.01, beta1=0.9, beta2=0.99, weight_decay=0.0, eps=1e-6, amsgrad=True, maximize=False)
+    given = parameters(5, dtype)
+    given[4][4][3] = float("nan")
+    check_written(aten._fused_adam_.default, *given, steps(), **options)
+    given[3][4][40] = float("nan")
+    mine = fresh(given)
+    run(aten._fused_adam_.default, *mine, steps(), **options)
+    assert mine[3][4][40].isnan() and mine[4][4][40] == given[4][4][40] and mine[0][4][40].isfinite()
 
 
 @pytest.mark.parametrize("scaling", SCALINGS, ids=lambda s: "+".join(s))

@@ -49,6 +49,14 @@ def test_adam(name, dtype):
 
 
 @FLOATS
+def test_largest_that_is_no_number(dtype):
+    """AMSGrad's state keeps it, and takes it over from the squares."""
+    given = lists(dtype, 5)
+    given[4][1][3] = given[3][1][40] = float("nan")
+    check("_fused_adam_", torch._fused_adam_, [*given, steps()], lr=0.1, beta1=0.9, beta2=0.999, weight_decay=0.0, eps=1e-8, amsgrad=True, maximize=False)
+
+
+@FLOATS
 def test_sgd(dtype):
     """ATen's own halves are wrong on CPUs and differ from one memory to the next: left to it."""
     for momentum, nesterov, maximize, first, scaling in itertools.product((0.0, 0.9), (False, True), (False, True), (False, True), SCALINGS):
