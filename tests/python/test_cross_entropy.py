@@ -108,13 +108,27 @@ def test_what_goes_to_torch():
     assert "carat::cross_entropy" not in carat.stats()
     for bad in (lambda f: f(scores, target + 5), lambda f: f(scores, target, reduction="median"), lambda f: f(scores, target[:3]),
                 lambda f: f(scores, target, label_smoothing=2.0), lambda f: f(scores, target, weight[:3]), lambda f: f(scores.int(), target),
-                lambda f: f(scores, target.float())):
+                lambda f: f(scores, target.float()), lambda f: f(scores.bfloat16(), target, weight), lambda f: f(scores, target, weight.double())):
         errors = []
         for function in (torch.nn.functional.cross_entropy, functional.cross_entropy):
             with pytest.raises((RuntimeError, IndexError, ValueError)) as caught:
                 bad(function)
             errors.append((caught.type, str(caught.value)))
         assert errors[0] == errors[1]
+
+
+def test_weights_of_another_dtype():
+    """Are PyTorch's where it refuses them; autocast makes them alike."""
+    scores, target, weight = inputs(12, 5, torch.float32)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(functional.cross_entropy(scores.bfloat16(), target, weight),
+                                   torch.nn.functional.cross_entropy(scores.bfloat16(), target, weight))
+        for call in (lambda f: f(scores.double(), target, weight), lambda f: f(scores, target, weight.double())):
+            with pytest.raises(RuntimeError) as theirs:
+                call(torch.nn.functional.cross_entropy)
+            with pytest.raises(RuntimeError) as mine:
+                call(functional.cross_entropy)
+            assert str(mine.value) == str(theirs.value)
 
 
 def test_module_and_switching():

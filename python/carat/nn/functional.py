@@ -7,6 +7,7 @@ from .. import _control, _operators
 
 _control.install_own()
 _REDUCTIONS = {name: number for number, name in enumerate(_operators._REDUCTIONS)}
+_WIDENED = {torch.float32, torch.bfloat16, torch.float16}
 # (scores, classes): with fewer, PyTorch's two operators cost less than one that brings its gradient from Python. A CPU's kernel
 # wants rows of some length.
 _LEAST = {"cpu": (1 << 16, 64), "cuda": (1 << 20, 1)}
@@ -19,6 +20,13 @@ def _is_plain(*tensors):
     return torch.autograd.forward_ad._current_level < 0 and all(t.device.type in ("cpu", "cuda") for t in tensors)
 
 
+def _takes_together(scores, weight):
+    """Whether PyTorch's function takes these dtypes: one, or such as autocast widens to one."""
+    if weight.dtype == scores.dtype:
+        return True
+    return torch.is_autocast_enabled(scores.device.type) and {weight.dtype, scores.dtype} <= _WIDENED
+
+
 def _takes_classes(scores, target, weight, reduction, label_smoothing):
     """Whether scores are a matrix with a class number for each row."""
     if scores.ndim != 2 or target.ndim != 1 or target.dtype != torch.int64 or not scores.is_floating_point():
@@ -28,7 +36,7 @@ def _takes_classes(scores, target, weight, reduction, label_smoothing):
         return False
     if target.shape[0] != scores.shape[0] or reduction not in _REDUCTIONS or not 0 <= label_smoothing <= 1:
         return False
-    return weight is None or (weight.shape == scores.shape[1:] and not weight.requires_grad)
+    return weight is None or (weight.shape == scores.shape[1:] and not weight.requires_grad and _takes_together(scores, weight))
 
 
 def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean", label_smoothing=0.0):
