@@ -95,7 +95,8 @@ static bool as_the_one_before(const carat_frame *call, int64_t i)
 }
 
 // An item written by one call and read by another makes the order of the calls visible; ATen keeps it, so do we, but a
-// check of all before the first write says nothing about values, so it stays right.
+// check of all before the first write says nothing about values, so it stays right. (On devices ATen's one launch keeps no
+// order, nor does foreach_lanes.k.c.)
 static carat_status run_all(carat_frame *call, carat_pointwise_id id, bool check_only)
 {
     const carat_pointwise_row *applied = carat_pointwise_row_at((int)id);
