@@ -161,6 +161,7 @@ carat_status carat_batch_norm_settle(const carat_frame *call, const carat_tensor
     CARAT_TRY(settle(x, params, count, &b->dtypes));
     cut_rows(b);
     if (training && b->args.count < FEW) return carat_step_aside("few elements a channel");
+    if (carat_has_lanes(call) && carat_numel(x) > CARAT_CHANNEL_NORM_MOST) return carat_step_aside("more than 2^31 elements");
     b->result_dtype = b->dtypes.param;
     return carat_has_lanes(call) ? CARAT_OK : find_kernels(call, b->dtypes, parts); // those of lanes: the launch finds out
 }

@@ -59,24 +59,20 @@ void carat_channel_norm_enumerate(void (*emit)(void *arg, const carat_key *key),
             }
 }
 
-carat_status carat_channel_norm_lay_out(carat_channel_norm *n, int64_t numel, int64_t cols, int64_t period)
+void carat_channel_norm_lay_out(carat_channel_norm *n, int64_t numel, int64_t cols, int64_t period)
 {
-    enum { LARGEST_COUNT = 0x7fff0000 };
     batch_norm_lanes_args *const a = &n->args;
     const size_t bytes = carat_dtype_size(n->x);
     const void *const tensors[3] = { a->x, a->grad, a->out };
     int64_t vec = cols % (16 / (int64_t)bytes) ? 1 : 16 / (int64_t)bytes;
-    while (vec > 1 && cols % vec) vec /= 2;
     for (int i = 0; i < 3; ++i)
         while (tensors[i] && vec > 1 && !carat_lanes_aligned(tensors[i], 0, bytes, vec)) vec /= 2;
-    if (numel / vec > LARGEST_COUNT) return carat_step_aside("more than 2^31 elements");
     n->vec = log2_ceil(vec);
     a->units = (uint32_t)(numel / vec);
     a->cols = (uint32_t)(cols / vec);
     a->period = (uint32_t)period;
     carat_lanes_divisor(a->cols, &a->cols_magic, &a->cols_shift);
     carat_lanes_divisor(a->period, &a->period_magic, &a->period_shift);
-    return CARAT_OK;
 }
 
 carat_status carat_channel_norm_alloc(const carat_frame *call, carat_channel_norm *n, int64_t numbers)
@@ -162,11 +158,11 @@ static carat_channel_norm begin(const carat_batch_norm *b)
     };
 }
 
-static carat_status lay_out(const carat_batch_norm *b, carat_channel_norm *n)
+static void lay_out(const carat_batch_norm *b, carat_channel_norm *n)
 {
     const int64_t places = b->args.images * b->args.plane;
-    return n->planes ? carat_channel_norm_lay_out(n, places * b->args.channels, b->args.plane, b->args.channels)
-                     : carat_channel_norm_lay_out(n, places * b->args.channels, b->args.channels, places);
+    if (n->planes) carat_channel_norm_lay_out(n, places * b->args.channels, b->args.plane, b->args.channels);
+    else carat_channel_norm_lay_out(n, places * b->args.channels, b->args.channels, places);
 }
 
 // All dimensions but that of channels.
@@ -176,7 +172,7 @@ static uint32_t all_but_channels(const carat_tensor *x) { return ((1u << x->ndim
 carat_status carat_batch_norm_forward_lanes(const carat_frame *call, const carat_tensor *x, const carat_batch_norm *b)
 {
     carat_channel_norm n = begin(b);
-    CARAT_TRY(lay_out(b, &n));
+    lay_out(b, &n);
     CARAT_TRY(find(call, &n, CARAT_CHANNEL_NORM_tables));
     CARAT_TRY(find(call, &n, CARAT_CHANNEL_NORM_write));
     CARAT_TRY(carat_channel_norm_alloc(call, &n, n.args.channels));
@@ -192,7 +188,7 @@ carat_status carat_batch_norm_backward_lanes(const carat_frame *call, const cara
     carat_channel_norm n = begin(b);
     batch_norm_lanes_args *const a = &n.args;
     const void *const center = a->training ? a->mean : a->running_mean;
-    CARAT_TRY(lay_out(b, &n));
+    lay_out(b, &n);
     CARAT_TRY(carat_channel_norm_alloc(call, &n, a->channels));
     carat_status status = CARAT_OK;
     if (a->training || a->grad_weight || a->grad_bias)

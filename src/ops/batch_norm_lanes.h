@@ -26,9 +26,11 @@ typedef struct carat_channel_norm {
     batch_norm_lanes_args args;
 } carat_channel_norm;
 
+enum { CARAT_CHANNEL_NORM_MOST = 0x7fff0000 }; // elements of a call
+
 // How args.x, args.grad and args.out, all set, are taken in vectors: `numel` elements in rows of `cols`, whose tables last for
-// `period` rows (see batch_norm_lanes_args). Steps aside where there are too many.
-carat_status carat_channel_norm_lay_out(carat_channel_norm *n, int64_t numel, int64_t cols, int64_t period);
+// `period` rows (see batch_norm_lanes_args).
+void carat_channel_norm_lay_out(carat_channel_norm *n, int64_t numel, int64_t cols, int64_t period);
 // Room for `numbers` numbers in first, second and each table.
 carat_status carat_channel_norm_alloc(const carat_frame *call, carat_channel_norm *n, int64_t numbers);
 // The moments or sums of `in` over the dimensions `dims` to args.first and args.second; the sums beside `other`.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Group norm from arguments to results. A row is a group of channels of one image; see kernels/norm.k.c.
+#include "ops/batch_norm_lanes.h"
 #include "ops/norm.h"
 
 #include <string.h>
@@ -30,6 +31,7 @@ static carat_status shape_call(const carat_frame *call, const carat_tensor *x, i
 static carat_status check_lanes(const carat_tensor *const *inputs, int count, carat_norm_dtypes dtypes)
 {
     if (dtypes.param != dtypes.x) return carat_step_aside("dtype of the parameters");
+    if (carat_numel(inputs[0]) > CARAT_CHANNEL_NORM_MOST) return carat_step_aside("more than 2^31 elements");
     for (int i = 0; i < count; ++i)
         if (inputs[i] && !carat_is_contiguous(inputs[i])) return carat_step_aside("not contiguous");
     return CARAT_OK;
@@ -99,6 +101,9 @@ static carat_status compute(const carat_frame *call, carat_norm_dtypes dtypes, c
 
 static carat_status check_backward(const carat_frame *call, const carat_tensor *const *inputs, carat_norm_dtypes dtypes, const shape *s)
 {
+    enum { MANY_IMAGES = 4096 }; // a lane of many adds up their parameters' gradients one by one
+    const bool params = carat_norm_wants(call, 9, 1) || carat_norm_wants(call, 9, 2);
+    if (carat_has_lanes(call) && params && s->batch > MANY_IMAGES) return carat_step_aside("many images");
     const carat_tensor *x = inputs[1];
     if (!inputs[0] || carat_dtype_of(inputs[0]) != dtypes.x || !carat_same_shape(inputs[0], x)) return carat_step_aside("gradient of another kind");
     for (int i = 2; i < 4; ++i)

@@ -17,7 +17,8 @@ static carat_channel_norm begin(const carat_tensor *x, const norm_args *from)
 static carat_status prepare(const carat_frame *call, const norm_args *from, carat_channel_norm *n)
 {
     const int64_t numbers = n->args.images * n->args.channels;
-    CARAT_TRY(n->planes ? carat_channel_norm_lay_out(n, numbers * from->plane, from->plane, numbers) : carat_channel_norm_lay_out(n, numbers, from->channels, 1));
+    if (n->planes) carat_channel_norm_lay_out(n, numbers * from->plane, from->plane, numbers);
+    else carat_channel_norm_lay_out(n, numbers, from->channels, 1);
     return carat_channel_norm_alloc(call, n, numbers);
 }
 
@@ -53,11 +54,9 @@ carat_status carat_norm_group_forward_lanes(const carat_frame *call, const carat
 
 carat_status carat_norm_group_backward_lanes(const carat_frame *call, const carat_tensor *grad, const carat_tensor *x, const norm_args *from)
 {
-    enum { MANY_IMAGES = 4096 }; // a lane adds up one by one
     carat_channel_norm n = begin(x, from);
     const bool params = n.args.grad_weight || n.args.grad_bias;
     matrix g, planes;
-    if (params && n.args.images > MANY_IMAGES) return carat_step_aside("many images");
     CARAT_TRY(prepare(call, from, &n));
     view_rows(&g, grad, n.args.images * from->channels);
     view_rows(&planes, x, n.args.images * from->channels);

@@ -139,6 +139,13 @@ def test_group_norm(shape, groups, dtype):
             check(aten.native_group_norm_backward.default, grad, x, *results[1:], w, n, c, hxw, groups, mask, theirs=[t.to(dtype) for t in exact if t is not None])
 
 
+def test_group_norm_of_many_images():
+    x, moments = torch.randn(4097, 2, 8), torch.rand(2, 4097, 1)
+    for mask in ([True, True, False], [False, False, True]):
+        check(aten.native_group_norm_backward.default, x, x, *moments, torch.ones(2), 4097, 2, 8, 1, mask, served=False)
+    check(aten.native_group_norm_backward.default, x, x, *moments, torch.ones(2), 4097, 2, 8, 1, [True, False, False])
+
+
 # ---- rows that several parts of a group hold
 
 @pytest.mark.parametrize("rows, cols", [(40, 12288), (20, 20000), (18, 40000), (35, 65536), (3, 100000)])
