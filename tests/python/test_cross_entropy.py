@@ -89,6 +89,26 @@ def test_special_scores(dtype):
     compare(scores * 1e4 if dtype == torch.float64 else scores.nan_to_num(0, 0, 0) * 100, target, None)
 
 
+@pytest.mark.parametrize("side", BOTH_SIDES, ids=("kernels", "stand-in"))
+@floats
+def test_ignored_rows_have_no_gradient(dtype, side):
+    """Unlike PyTorch's, not even where their scores are no numbers."""
+    scores, target, _ = inputs(6, 20, dtype)
+    scores[2, 3], target[2] = float("nan"), -100
+    with carat.use(side):
+        _, slope = step(functional.cross_entropy, scores, target, None, reduction="sum")
+    assert not slope[2].any() and slope[[0, 1, 3, 4, 5]].all()
+
+
+def test_scores_changed_in_place():
+    scores, target, _ = inputs(6, 20, torch.float32)
+    made = scores.requires_grad_() * 1.0
+    loss = functional.cross_entropy(made, target)
+    made.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
 @floats
 def test_layouts(dtype):
     scores, target, weight = inputs(24, 64, dtype)

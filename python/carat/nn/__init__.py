@@ -12,7 +12,7 @@ __all__ = ["CrossEntropyLoss", "functional"]
 
 
 class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
-    """torch.nn.CrossEntropyLoss by carat.nn.functional.cross_entropy."""
+    """torch.nn.CrossEntropyLoss by carat.nn.functional.cross_entropy, which says where they differ. Not for torch.jit.script."""
 
     def forward(self, input, target):
         return functional.cross_entropy(input, target, weight=self.weight, ignore_index=self.ignore_index, reduction=self.reduction,

@@ -41,7 +41,9 @@ def _takes_classes(scores, target, weight, reduction, label_smoothing):
 
 def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean", label_smoothing=0.0):
     """torch.nn.functional.cross_entropy. Of a large matrix of scores with class numbers nothing is kept but two numbers a row,
-    from which the backward pass makes the gradient; probabilities as targets and other shapes go to PyTorch's own."""
+    from which the backward pass makes the gradient (unless that is to be differentiated again); probabilities as targets and other
+    shapes go to PyTorch's own. The backward pass reads the scores again, so changing them in place after this raises in it. Of a row
+    that ignore_index leaves out the gradient is 0, whatever its scores; PyTorch's is NaN if one of them is."""
     given = (input, target) if weight is None else (input, target, weight)
     if size_average is not None or reduce is not None or not _is_plain(*given) or not _takes_classes(input, target, weight, reduction, label_smoothing):
         return torch.nn.functional.cross_entropy(input, target, weight, size_average, ignore_index, reduce, reduction, label_smoothing)
