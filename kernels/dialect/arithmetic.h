@@ -82,9 +82,11 @@ WORD int k_fmod_is_near_i64(i64 x, i64 y) { return (void)x, (void)y, 1; }
 #define k_remainder_near(x, y) K_PICK_NEAR(x, y, k_remainder)(x, y)
 #define k_div_floor_near(x, y) K_PICK_NEAR(x, y, k_div_floor)(x, y)
 
-// Shifts by a count outside [0, bits) shift everything out.
+// Shifts by a count outside [0, bits) shift everything out. Bytes are shifted as ints, so that 8 is a count for them: of unsigned
+// ones it leaves 0.
+#define K_SHIFT_OUT(x) ((i64)(8 * sizeof(x)) - (sizeof(x) > 1))
 #define k_shift_left(x, y) ((y) < 0 || (y) >= (i64)(8 * sizeof(x)) ? 0 : (u64)(x) << (y))
-#define k_shift_right(x, y) ((x) >> ((y) < 0 || (y) >= (i64)(8 * sizeof(x)) ? (i64)(8 * sizeof(x) - 1) : (y)))
+#define k_shift_right(x, y) ((x) >> ((y) < 0 || (y) > K_SHIFT_OUT(x) ? K_SHIFT_OUT(x) : (y)))
 
 // GELU with the tanh approximation (Hendrycks and Gimpel), and the derivatives of both forms.
 #define K_GELU_BETA 0.79788456080286535588  // sqrt(2 / pi)
