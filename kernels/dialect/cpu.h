@@ -85,7 +85,14 @@ typedef double _Complex c128;
 #define group_max(v) (v)
 #define group_min(v) (v)
 
+// Where the steps of a kernel aren't to be contracted, the words still are by clang; gcc wouldn't inline them.
+#if defined NO_CONTRACTION && defined __clang__
+#pragma clang fp contract(fast)
+#endif
 #include "math.h" // also f32_to_bits and its like
+#if defined NO_CONTRACTION && defined __clang__
+#pragma clang fp contract(off)
+#endif
 
 #include "elements.h"
 

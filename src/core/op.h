@@ -33,6 +33,8 @@ typedef struct carat_defines {
     char text[32768]; // long enough for the steps of an expression
     size_t length;
 } carat_defines;
+// A define that compilers are told of: no product is fused with a sum, but in the words of mathematics.
+#define CARAT_NO_CONTRACTION "NO_CONTRACTION"
 void carat_define(carat_defines *defines, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 struct carat_family {

@@ -115,7 +115,8 @@ void carat_pointwise_describe_row(const carat_pointwise_row *row, const carat_ke
         define_at(defines, "BODY", k, row->made ? row->made->body[k] : row->body);
     }
     carat_define(defines, "STEPS", "%s", row->made ? row->made->steps : "");
-    if (!row->made) carat_define(defines, "CS", "%s", carat_dtype_name((carat_dtype)key->dtypes[KEY_COMPUTE]));
+    if (row->made) carat_define(defines, CARAT_NO_CONTRACTION, "1"); // each step rounds, as PyTorch's operator does that it stands for
+    else carat_define(defines, "CS", "%s", carat_dtype_name((carat_dtype)key->dtypes[KEY_COMPUTE]));
     describe_scalars(row, key, defines);
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Finding a C compiler on the user's machine and making shared objects with it.
 #include "backends/cpu/cpu.h"
+
+#include "core/op.h"
 #include "cpu_config.h"
 
 #include <stdio.h>
@@ -116,7 +118,8 @@ carat_status carat_cpu_compile(const carat_target *target, const char *source, c
         return CARAT_IO_ERROR;
     }
     command line = {.count = 0};
-    const bool fits = add_words(&line, found.command) && add_words(&line, CARAT_CPU_FLAGS) && add_words(&line, target->flags) &&
+    const char *const contraction = strstr(source, "#define " CARAT_NO_CONTRACTION " ") ? "-ffp-contract=off" : "";
+    const bool fits = add_words(&line, found.command) && add_words(&line, CARAT_CPU_FLAGS) && add_words(&line, target->flags) && add_words(&line, contraction) &&
                       add_words(&line, "-shared -o") && add_word(&line, output, strlen(output)) &&
                       add_word(&line, input, strlen(input)) && add_words(&line, "-lm");
     if (!fits) {

@@ -2,6 +2,8 @@
 // NVRTC, NVIDIA's compiler as a library: from a source without headers to a cubin. Needs no device.
 #include "backends/cuda/cuda.h"
 
+#include "core/op.h"
+
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,7 +105,8 @@ carat_status carat_cuda_compile(const carat_target *target, const char *source, 
 {
     // The default of one device function for each __device__ constant table, C++17, and no warnings that a macro's unused
     // parts would cause. Division, square roots and denormals stay IEEE: there is no --use_fast_math.
-    const char *const options[] = {target->flags, "--std=c++17", "--device-as-default-execution-space", "-w", "--minimal"};
+    const char *const options[] = {target->flags, "--std=c++17", "--device-as-default-execution-space", "-w",
+                                   strstr(source, "#define " CARAT_NO_CONTRACTION " ") ? "--fmad=false" : "--fmad=true", "--minimal"};
     const int count = (int)(sizeof options / sizeof *options) - (nvrtc.major < MINIMAL_MAJOR);
     nvrtc_program program = NULL;
     if (nvrtc.create(&program, source, "kernel.cu", 0, NULL, NULL)) {
