@@ -32,11 +32,11 @@ WORD c128 load_c128(c128 x) { return x; }
 WORD f32 load_bf16(bf16 x) { return f32_from_bits((u32)x.bits << 16); }
 
 // ---- store_<T>: arithmetic value of any type to element, as ATen converts; of a complex number the real part
-// A float becomes u8 through i64, so that negative ones wrap as in ATen.
+// A float becomes a narrow integer through a wider one, so that those out of range wrap as in ATen: C leaves them undefined.
 #define store_b8(x) ((b8)((x) != 0))
 #define store_u8(x) ((u8)(i64)real_part(x))
-#define store_i8(x) ((i8)real_part(x))
-#define store_i16(x) ((i16)real_part(x))
+#define store_i8(x) ((i8)(i32)real_part(x))
+#define store_i16(x) ((i16)(i32)real_part(x))
 #define store_i32(x) ((i32)real_part(x))
 #define store_i64(x) ((i64)real_part(x))
 #define store_f32(x) ((f32)real_part(x))
