@@ -54,15 +54,14 @@ static bool is_number(const carat_tree *tree, int node, double value)
 // Powers with the exponents that PyTorch computes without pow.
 static bool plain_power(carat_tree *tree, const int operand[3], int place, int *node)
 {
-    const int x = operand[0];
-    const bool third = is_number(tree, operand[1], 3);
+    const bool third = is_number(tree, operand[1], 3), root = is_number(tree, operand[1], 0.5);
+    if (!third && !root && !is_number(tree, operand[1], 2) && !is_number(tree, operand[1], -0.5)) return false;
+    const int x = carat_tree_operation(tree, CARAT_OPERATION_power_base, operand, place);
     if (third || is_number(tree, operand[1], 2)) {
         *node = carat_tree_operation(tree, CARAT_OPERATION_mul, (int[]){ x, x, -1 }, place);
         if (third && *node >= 0) *node = carat_tree_operation(tree, CARAT_OPERATION_mul, (int[]){ *node, x, -1 }, place);
         return true;
     }
-    const bool root = is_number(tree, operand[1], 0.5);
-    if (!root && !is_number(tree, operand[1], -0.5)) return false;
     *node = carat_tree_operation(tree, root ? CARAT_OPERATION_sqrt : CARAT_OPERATION_rsqrt, (int[]){ x, -1, -1 }, place);
     return true;
 }
