@@ -2,6 +2,8 @@
 // Dtypes of an expression's nodes: those that PyTorch's operators give to the same expression of tensors, one operator after the other.
 #include "ops/expression.h"
 
+#include <ctype.h>
+
 // The name by which users know a dtype: that of its conversion.
 static const char *dtype_name(carat_dtype dtype)
 {
@@ -33,6 +35,12 @@ static carat_node_type join(const carat_node_type *types, int count, carat_dtype
     return (carat_node_type){ .dtype = (uint8_t)(number ? CARAT_f64 : dtype), .rank = rank };
 }
 
+// Bools among numbers are ints to arithmetic, as in Python: true + true is 2.
+static bool counts_bools(const carat_operation *operation)
+{
+    return operation->rule == CARAT_RULE_SAME && operation->dtypes & CARAT_FLOATS && !isalpha((unsigned char)operation->spelled[0]);
+}
+
 static carat_status operation_type(const carat_tree *tree, const carat_node *node, const carat_node_type *types, carat_dtype default_dtype,
                                    carat_node_type *type)
 {
@@ -44,7 +52,8 @@ static carat_status operation_type(const carat_tree *tree, const carat_node *nod
         operand[j] = types[node->operand[j]];
         if (operand[j].rank > rank) rank = operand[j].rank;
     }
-    const carat_node_type common = choose ? join(operand + 1, 2, default_dtype) : join(operand, operation->operands, default_dtype);
+    carat_node_type common = choose ? join(operand + 1, 2, default_dtype) : join(operand, operation->operands, default_dtype);
+    if (rank == CARAT_RANK_NUMBER && common.dtype == CARAT_b8 && counts_bools(operation)) common.dtype = CARAT_i64;
     if (!carat_dtype_in((carat_dtype)common.dtype, operation->dtypes))
         return carat_tree_fail(tree, CARAT_INVALID_DTYPE, node->place, "%s doesn't take %s", operation->spelled, dtype_name((carat_dtype)common.dtype));
     *type = (carat_node_type){ .dtype = common.dtype, .rank = rank, .common = common.dtype };
