@@ -28,15 +28,16 @@ static const char *c_type(carat_dtype dtype)
 
 // ---- operands in the type that an operation wants
 
-// Comparisons with halves see numbers as halves, as in PyTorch; other operations see them as they are.
+// Comparisons of halves see numbers and what was computed as halves, as in PyTorch; other operations see them as they are.
 static void add_operand(emitter *e, const carat_node *node, carat_node_type type, int j)
 {
     const carat_operation *const operation = &carat_operations[node->operation];
     const int from = node->operand[j];
     const carat_node_type own = e->types[from];
+    const bool computed = e->tree->node[from].kind == CARAT_NODE_OPERATION;
     const bool as_it_is = operation->rule == CARAT_RULE_EACH || operation->rule == CARAT_RULE_CAST || (operation->rule == CARAT_RULE_CHOOSE && j == 0);
     const carat_dtype wanted = as_it_is ? (carat_dtype)own.dtype : (carat_dtype)type.common;
-    if (operation->rule == CARAT_RULE_TEST && carat_dtype_in(wanted, CARAT_HALVES) && own.dtype != wanted)
+    if (operation->rule == CARAT_RULE_TEST && carat_dtype_in(wanted, CARAT_HALVES) && (own.dtype != wanted || computed))
         carat_text_format(&e->text, "load_%s(store_%s(t%d))", carat_dtype_name(wanted), carat_dtype_name(wanted), from);
     else if (!strcmp(c_type(wanted), c_type((carat_dtype)own.dtype)))
         carat_text_format(&e->text, "t%d", from);
