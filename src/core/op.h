@@ -30,7 +30,7 @@ _Static_assert(sizeof(carat_key) == 16, "keys are hashed and compared as 16 byte
 
 // The -D constants of a specialisation, as text: "-DNAME=value" separated by '\n' (values may hold spaces).
 typedef struct carat_defines {
-    char text[32768]; // long enough for the steps of an expression
+    char text[65536]; // long enough for the steps of an expression
     size_t length;
 } carat_defines;
 // A define that compilers are told of: no product is fused with a sum, but in the words of mathematics.

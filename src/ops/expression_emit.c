@@ -175,13 +175,18 @@ carat_status carat_tree_emit(const carat_tree *tree, const carat_node_type *type
         made->out[k] = (uint8_t)(given[k] == CARAT_DTYPE_NONE ? result : given[k]);
     }
     const size_t condition = e.text.length;
-    const bool has_near = add_condition(&e);
+    bool has_near = add_condition(&e);
     const size_t near_steps = e.text.length;
     if (has_near) add_steps(&e, true);
     enum { OTHER_DEFINES = 4096 };
-    if (e.text.length + OTHER_DEFINES > sizeof ((carat_defines *)0)->text) e.text.failed = true;
+    const size_t room = sizeof ((carat_defines *)0)->text - OTHER_DEFINES;
+    has_near = has_near && e.text.length <= room;
     char *const block = carat_text_take(&e.text);
-    if (!block) return carat_fail(CARAT_OUT_OF_MEMORY, "the kernel of an expression with %d operations is too long", tree->node_count);
+    if (!block) return carat_fail(CARAT_OUT_OF_MEMORY, "no memory for an expression's kernel");
+    if (condition > room) {
+        free(block);
+        return carat_fail(CARAT_INVALID_ARGUMENT, "the kernel of an expression with %d operations and operands is too long", tree->node_count);
+    }
     made->steps = block;
     for (int k = 0; k < tree->output_count; ++k) made->body[k] = block + body[k];
     row->near = has_near ? block + condition : NULL;
