@@ -196,6 +196,88 @@ def test_clamp_and_integers():
         close(carat.pointwise("i / j")(i, j), i / j)
 
 
+# ---- where C's rules aren't PyTorch's
+
+def bits_equal(got, expected):
+    assert got.dtype == expected.dtype
+    torch.testing.assert_close(got, expected, rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("count", (-1, 0, 1, 7, 8, 9, 15, 16, 31, 32, 63, 64))
+def test_shifts_by_any_count(count):
+    for dtype in (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64):
+        x = torch.tensor([0, 1, 100, 127] + ([200, 255] if dtype == torch.uint8 else [-1, -100, -128])).to(dtype)
+        by = torch.full_like(x, count)
+        for f, theirs in ((carat.pointwise("x >> y"), torch.bitwise_right_shift), (carat.pointwise("x << y"), torch.bitwise_left_shift)):
+            bits_equal(f(x, by), theirs(x, by))
+            with carat.use():
+                mine = theirs(x, by)
+            bits_equal(mine, theirs(x, by))
+
+
+@pytest.mark.parametrize("dtype", (torch.float32, torch.float64, torch.bfloat16), ids=str)
+def test_every_step_rounds(dtype):
+    """A product fused with a difference would leave the product's rounding error."""
+    x = torch.randn(4096, generator=torch.Generator().manual_seed(1), dtype=torch.float64).to(dtype)
+    assert not carat.pointwise("x * x - y * y")(x, x.clone()).any()
+    assert not carat.pointwise("sqrt(x * x - y * y)")(x, x.clone()).any()
+    if dtype != torch.bfloat16:
+        bits_equal(carat.pointwise("x * y + z")(x, x.flip(0), x.roll(1)), x * x.flip(0) + x.roll(1))
+
+
+def test_conversions_out_of_range_wrap():
+    x = torch.tensor([300.0, -300.0, 127.5, 128.0, -129.0, 255.0, 256.5, 40000.0, -40000.0, 65536.0, 1.5]).repeat(9)
+    for dtype in (torch.float32, torch.float64, torch.int32):
+        for name in ("int8", "int16", "uint8"):
+            y, to = x.to(dtype), getattr(torch, name)
+            bits_equal(carat.pointwise(f"float32({name}(x))")(y), y.to(to).float())
+            bits_equal(carat.pointwise(f"{name}(x) * 0.5")(y), y.to(to) * 0.5)
+            bits_equal(carat.pointwise(f"{name}(x) > 0")(y), y.to(to) > 0)
+
+
+@pytest.mark.parametrize("exponent", ("2", "3", "2.0", "3.0", "0.5"))
+def test_the_exponent_takes_part_in_promotion(exponent):
+    for dtype in DTYPES + (torch.int8,):
+        x = torch.arange(5).to(dtype)
+        close(carat.pointwise(f"pow(x, {exponent})")(x), torch.pow(x, eval(exponent)))
+    assert carat.pointwise("pow(x, 0.5)")(torch.ones(3, dtype=torch.float64)).dtype == torch.float64
+
+
+def test_bools_among_numbers_are_counted():
+    x = torch.arange(4.0)
+    for text in ("x * (true + true)", "x + true * true", "x * (-true)", "x * (true - false + true)"):
+        bits_equal(carat.pointwise(text)(x), eval(text, {"x": x, "true": True, "false": False}))
+    i = torch.tensor([True, False])
+    for text in ("i & (true | false)", "i + true", "i * (true + true)"):
+        bits_equal(carat.pointwise(text)(i), eval(text, {"i": i, "true": True, "false": False}))
+
+
+@pytest.mark.parametrize("dtype", HALVES, ids=str)
+def test_computed_halves_are_compared_rounded(dtype):
+    x, y = torch.linspace(0.5, 2, 97).to(dtype), torch.linspace(3, 1, 97).to(dtype)
+    for text in ("x + 0.0001 == x", "x * y > y * x + 0.0001", "x + 0.0001 != x"):
+        f = carat.pointwise(text)
+        bits_equal(f(*[{"x": x, "y": y}[name] for name in f.inputs]), eval(text))
+    large = torch.full((5,), 60000.0, dtype=torch.float16)
+    bits_equal(carat.pointwise("isinf(x + x)")(large), torch.isinf(large + large))
+
+
+def test_relu_hands_on_the_gradient_at_nan():
+    x = torch.tensor([1.0, -1.0, 0.0, float("nan")])
+    mine, theirs = x.clone().requires_grad_(), x.clone().requires_grad_()
+    carat.pointwise("relu(x)")(mine).sum().backward()
+    torch.relu(theirs).sum().backward()
+    assert torch.equal(mine.grad, theirs.grad)
+
+
+@pytest.mark.parametrize("text, dtype", ((" + ".join(f"sin(x * {k}.5)" for k in range(100)), torch.float32),
+                                         (" + ".join(f"(x * {k} < 0.25)" for k in range(1, 120)), torch.float16)), ids=("near", "halves"))
+def test_long_expressions(text, dtype):
+    """Nearly as many nodes as there may be, in long bodies, have a kernel."""
+    x = torch.linspace(0, 1, 70).to(dtype)
+    close(carat.pointwise(text)(x), eval(text, {"x": x, "sin": torch.sin}))
+
+
 def test_documentation_lists_the_functions():
     tree = _adapter.TREE / "docs" / "expressions.md"
     if not tree.exists():
