@@ -33,13 +33,22 @@ class _Expression(ctypes.Structure):
                 ("dtypes", ctypes.POINTER(ctypes.c_int)), ("gradients", ctypes.c_char_p)]
 
 
+def _text(text):
+    """As C's string, which a NUL would end too early."""
+    if "\0" in text:
+        raise SyntaxError(f"a NUL character in {text!r}")
+    return text.encode()
+
+
 def _scalar(name, value):
     if isinstance(value, bool):
-        return _NamedScalar(name.encode(), _Scalar(0, value))
+        return _NamedScalar(_text(name), _Scalar(0, value))
     if isinstance(value, int):
-        return _NamedScalar(name.encode(), _Scalar(1, value))
+        if not -2**63 <= value < 2**63:
+            raise OverflowError(f"the scalar {name} has a default of more than 64 bits")
+        return _NamedScalar(_text(name), _Scalar(1, value))
     if isinstance(value, float):
-        return _NamedScalar(name.encode(), _Scalar(2, 0, value))
+        return _NamedScalar(_text(name), _Scalar(2, 0, value))
     raise TypeError(f"the scalar {name} has a default that is a bool, int or float, not {value!r}")
 
 
@@ -74,7 +83,7 @@ def _make(expression, scalars, backward, dtypes):
     # Of dtypes that are fewer than the outputs the rest are left to promotion; a wrong number is found out afterwards.
     numbers = (ctypes.c_int * 16)(*(dtypes + [_NONE] * (16 - len(dtypes)))) if dtypes else None
     formulas = _formulas(backward)
-    described = _Expression(expression.encode(), named, len(named), numbers, formulas.encode() if formulas is not None else None)
+    described = _Expression(_text(expression), named, len(named), numbers, _text(formulas) if formulas is not None else None)
     op = ctypes.c_void_p()
     if lib.carat_expression_op(ctypes.byref(described), ctypes.byref(op)) != 0:
         raise SyntaxError(lib.carat_last_error().decode(errors="replace"))

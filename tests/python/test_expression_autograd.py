@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""carat.pointwise beneath PyTorch's transformations, and what is refused of its arguments."""
+
+import pytest
+import torch
+
+import carat
+
+
+@pytest.mark.parametrize("arguments", [dict(expression="x + y\0"), dict(expression="x\0 + y"), dict(expression="x * y", backward="grad\0 * y"),
+                                       dict(expression="x * y", backward={"x": "grad * y", "y\0": "grad * x"}),
+                                       dict(expression="x * a", scalars={"a\0b": 1})])
+def test_texts_end_where_they_end(arguments):
+    with pytest.raises(SyntaxError, match="NUL"):
+        carat.pointwise(**arguments)
+
+
+@pytest.mark.parametrize("value", [2**63, -2**63 - 1, 2**64 + 1])
+def test_scalars_have_64_bits(value):
+    with pytest.raises(OverflowError):
+        carat.pointwise("x + n", scalars={"n": value})
+    assert carat.pointwise("x * 0 + n", scalars={"n": -2**63})(torch.zeros(1, dtype=torch.int64)).item() == -2**63
