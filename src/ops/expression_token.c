@@ -82,12 +82,15 @@ carat_status carat_token_next(const carat_tree *tree, const char *text, carat_to
 
 // ---- names
 
+// C's and Python's: the names of inputs and scalars are arguments in Python too, beside `out`, and `self` of its calls.
 static bool is_keyword(const char *name)
 {
     static const char *const words[] = {
         "asm", "auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum", "extern", "float", "for",
         "goto", "if", "inline", "int", "long", "register", "restrict", "return", "short", "signed", "sizeof", "static", "struct", "switch",
-        "typedef", "union", "unsigned", "void", "volatile", "while", "import", "lambda", "def", "class", "and", "or", "not", "in", "is",
+        "typedef", "union", "unsigned", "void", "volatile", "while",
+        "None", "True", "False", "and", "as", "assert", "async", "await", "class", "def", "del", "elif", "except", "finally", "from", "global",
+        "import", "in", "is", "lambda", "nonlocal", "not", "or", "pass", "raise", "try", "with", "yield", "out", "self",
     };
     for (size_t i = 0; i < sizeof words / sizeof *words; ++i)
         if (!strcmp(words[i], name)) return true;

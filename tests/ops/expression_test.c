@@ -41,12 +41,12 @@ static const struct { const char *text; int inputs, outputs; } good[] = {
     { "out1 = x; out0 = y;", 2, 2 }, { "t = x * y; t + exp(t)", 2, 1 }, { "a+b+c+d+e+f+g+h", 8, 1 }, { "x<<2|y&~3", 2, 1 },
     { "!x && y || z", 3, 1 }, { ".5*x + 1e3 - 2.5e-3 + 0x1F", 1, 1 }, { "x ? y ? 1 : 2 : 3", 2, 1 }, { "float16(x) + int64(y)", 2, 1 },
     { "clamp(x, -1, +1)", 1, 1 }, { "\t x\n + \r\n y ", 2, 1 }, { "(x == y) != z > 0", 3, 1 }, { "pi * inf * nan * x", 1, 1 }, { "true ? x : false", 1, 1 },
-    { "output + out", 2, 1 }, { "x - -x", 1, 1 }, { "out0 = x; out1 = out0 * y", 2, 2 },
+    { "output + outer", 2, 1 }, { "x - -x", 1, 1 }, { "out0 = x; out1 = out0 * y", 2, 2 },
 };
 
 static const struct { const char *text, *words; int column; } bad[] = {
     { "", "ends too early", 0 }, { "x +", "ends too early", 3 }, { "x + * y", "operand is missing", 4 }, { "x y", "operator is missing", 2 },
-    { "return x", "keyword", 0 }, { "x; while", "output beside others", 3 }, { "#include <x>", "no place", 0 }, { "x{y}", "no place", 1 },
+    { "return x", "keyword", 0 }, { "x + out", "keyword", 4 }, { "x; while", "output beside others", 3 }, { "#include <x>", "no place", 0 }, { "x{y}", "no place", 1 },
     { "system(x)", "no function", 0 }, { "exp", "is a function", 0 }, { "exp(x, y)", "1 operand", 5 }, { "pow(x)", "2 operands", 5 },
     { "exp()", "operand is missing", 4 }, { "0 < x < 1", "chain", 6 }, { "x == y == z", "chain", 7 }, { "1.5f * x", "no number", 0 },
     { "01 * x", "begin with 0", 0 }, { "1e999 * x", "too large", 0 }, { "9223372036854775808 + x", "too large", 0 }, { "0x + x", "no number", 0 },

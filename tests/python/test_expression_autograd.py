@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """carat.pointwise beneath PyTorch's transformations, and what is refused of its arguments."""
 
+import keyword
+
 import pytest
 import torch
 
@@ -20,3 +22,11 @@ def test_scalars_have_64_bits(value):
     with pytest.raises(OverflowError):
         carat.pointwise("x + n", scalars={"n": value})
     assert carat.pointwise("x * 0 + n", scalars={"n": -2**63})(torch.zeros(1, dtype=torch.int64)).item() == -2**63
+
+
+@pytest.mark.parametrize("name", [*keyword.kwlist, "self", "out"])
+def test_names_that_python_reserves(name):
+    with pytest.raises(SyntaxError, match="is a keyword"):
+        carat.pointwise(f"{name} + x")
+    with pytest.raises(SyntaxError, match="is a keyword"):
+        carat.pointwise("x + 1", scalars={name: 1})
