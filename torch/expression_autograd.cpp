@@ -8,6 +8,7 @@
 #include <torch/csrc/autograd/functions/utils.h>
 #include <torch/csrc/autograd/saved_variable.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace carat {
@@ -104,6 +105,7 @@ struct Backward final : autograd::Node {
         std::vector<at::Tensor> inputs(count);
         for (size_t i = 0; i < saved.size(); i++) inputs[gradients->needed[i]] = saved[i].unpack();
         autograd::variable_list results(count);
+        if (std::none_of(grads.begin(), grads.end(), [](const at::Tensor& grad) { return grad.defined(); })) return results;
         for (const Gradients::Part& part : gradients->parts) {
             bool wanted = false;
             for (const int j : part.inputs) wanted = wanted || task_should_compute_output(j);

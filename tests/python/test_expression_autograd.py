@@ -30,3 +30,20 @@ def test_names_that_python_reserves(name):
         carat.pointwise(f"{name} + x")
     with pytest.raises(SyntaxError, match="is a keyword"):
         carat.pointwise("x + 1", scalars={name: 1})
+
+
+class NoGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, grad):
+        return None
+
+
+def test_undefined_gradients():
+    for text in ("x + 1", "x * x"):
+        x = torch.randn(3, requires_grad=True)
+        NoGradient.apply(carat.pointwise(text)(x)).sum().backward()
+        assert x.grad is None
