@@ -96,7 +96,7 @@ struct Backward final : autograd::Node {
     void release_variables() override
     {
         saved.clear();
-        released = true;
+        released = !gradients->needed.empty();
     }
 
     autograd::variable_list apply(autograd::variable_list&& grads) override

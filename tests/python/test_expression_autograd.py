@@ -47,3 +47,11 @@ def test_undefined_gradients():
         x = torch.randn(3, requires_grad=True)
         NoGradient.apply(carat.pointwise(text)(x)).sum().backward()
         assert x.grad is None
+
+
+def test_backward_twice_where_nothing_is_saved():
+    x = torch.randn(3, requires_grad=True)
+    result = carat.pointwise("2 * x + 1")(x).sum()
+    result.backward()
+    result.backward()
+    assert torch.equal(x.grad, torch.full((3,), 4.0))
