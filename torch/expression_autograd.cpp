@@ -95,15 +95,14 @@ struct Backward final : autograd::Node {
 
     void release_variables() override
     {
+        const std::lock_guard<std::mutex> lock(mutex_);
         saved.clear();
         released = !gradients->needed.empty();
     }
 
     autograd::variable_list apply(autograd::variable_list&& grads) override
     {
-        TORCH_CHECK(!released, autograd::ERR_BACKWARD_TWICE);
-        std::vector<at::Tensor> inputs(count);
-        for (size_t i = 0; i < saved.size(); i++) inputs[gradients->needed[i]] = saved[i].unpack();
+        const std::vector<at::Tensor> inputs = unpack();
         autograd::variable_list results(count);
         if (std::none_of(grads.begin(), grads.end(), [](const at::Tensor& grad) { return grad.defined(); })) return results;
         for (const Gradients::Part& part : gradients->parts) {
@@ -117,6 +116,16 @@ struct Backward final : autograd::Node {
             for (size_t k = 0; k < part.inputs.size(); k++) results[part.inputs[k]] = std::move(stack[k]).toTensor();
         }
         return results;
+    }
+
+    // The saved inputs in their places. Another thread's backward pass may be releasing them.
+    std::vector<at::Tensor> unpack()
+    {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        TORCH_CHECK(!released, autograd::ERR_BACKWARD_TWICE);
+        std::vector<at::Tensor> inputs(count);
+        for (size_t i = 0; i < saved.size(); i++) inputs[gradients->needed[i]] = saved[i].unpack();
+        return inputs;
     }
 
     // Of output k, a zero if it has none: outputs that aren't floating take no part in autograd.
