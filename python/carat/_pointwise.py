@@ -148,7 +148,9 @@ def _batched(overload, inputs):
             return torch.stack(slices), 0
         aligned = []
         for tensor, dim, own in zip(tensors, dims, ranks):
-            if dim is not None:
+            if dim is None and rank == 0:
+                tensor = tensor.expand(info.batch_size)  # of the same rank in promotion as the batches
+            elif dim is not None:
                 tensor = tensor.movedim(dim, 0)
                 tensor = tensor.reshape(tensor.shape[:1] + (1,) * (rank - own) + tensor.shape[1:])
             aligned.append(tensor)

@@ -55,3 +55,12 @@ def test_backward_twice_where_nothing_is_saved():
     result.backward()
     result.backward()
     assert torch.equal(x.grad, torch.full((3,), 4.0))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.int64])
+def test_vmap_of_zero_dim_tensors(dtype):
+    x, y = torch.randn(2), torch.tensor(3, dtype=dtype)
+    f = carat.pointwise("x + y")
+    for dims, operands in (((0, None), (x, y)), ((None, 0), (y, x))):
+        mine, theirs = torch.vmap(f, dims)(*operands), torch.vmap(torch.add, dims)(*operands)
+        assert mine.dtype == theirs.dtype and torch.equal(mine, theirs)
