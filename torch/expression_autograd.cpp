@@ -186,33 +186,53 @@ struct Autograd final : c10::OperatorKernel {
             return;
         }
         Backward* node;
-        const NodePointer pointer = record(*stack, first, &node);
+        const NodePointer pointer = make_node<Backward, NodePointer>(&node);
+        Inputs inputs; // the results take their place on the stack
+        for (int j = 0; j < expression.inputs; j++) inputs.push_back((*stack)[first + j].toTensor());
+        for (size_t s = first + expression.inputs; s < stack->size(); s++) node->scalars.push_back((*stack)[s]);
         {
             at::AutoDispatchBelowADInplaceOrView guard;
             handle.redispatchBoxed(keys & c10::after_ADInplaceOrView_keyset, stack);
         }
+        record(inputs, *stack, *node);
         attach(*stack, pointer, *node);
     }
 
-    // The node, with what backward needs of the arguments.
-    NodePointer record(const torch::jit::Stack& stack, size_t first, Backward** made) const
+    using Inputs = c10::SmallVector<at::Tensor, 4>;
+
+    // What backward needs of the arguments. The engine sums up the gradient of an input that was broadcast and rounds it to the input's
+    // dtype afterwards: until then it has the dtype that the expression computes in.
+    void record(const Inputs& inputs, const torch::jit::Stack& stack, Backward& node) const
     {
-        NodePointer pointer = make_node<Backward, NodePointer>(made);
-        Backward& node = **made;
+        const at::Tensor& result = torch::jit::peek(stack, 0, expression.outputs).toTensor();
+        const at::ScalarType widest = widest_dtype(inputs, stack);
         autograd::edge_list edges;
         std::string wanted(expression.inputs, 0);
         for (int j = 0; j < expression.inputs; j++) {
-            const at::Tensor& input = stack[first + j].toTensor();
-            const bool wants = wants_gradient(input);
-            edges.push_back(wants ? autograd::impl::gradient_edge(input) : autograd::Edge());
-            if (wants) wanted[j] = static_cast<char>(carat_dtype_of_input(input) + 1);
+            const bool wants = wants_gradient(inputs[j]);
+            edges.push_back(wants ? autograd::impl::gradient_edge(inputs[j]) : autograd::Edge());
+            if (!wants) continue;
+            at::ScalarType dtype = inputs[j].scalar_type();
+            if (dtype != widest && inputs[j].sym_sizes() != result.sym_sizes()) dtype = c10::promoteTypes(dtype, widest);
+            wanted[j] = static_cast<char>(carat_dtype_of(dtype) + 1);
         }
         node.set_next_edges(std::move(edges));
         node.count = expression.inputs;
         node.gradients = &gradients_of(expression, wanted);
-        for (const int j : node.gradients->needed) node.saved.emplace_back(stack[first + j].toTensor(), false);
-        for (int s = 0; s < expression.scalars; s++) node.scalars.push_back(stack[first + expression.inputs + s]);
-        return pointer;
+        for (const int j : node.gradients->needed) node.saved.emplace_back(inputs[j], false);
+    }
+
+    // Of the floating results and inputs; 0-d inputs don't decide in what an expression computes.
+    at::ScalarType widest_dtype(const Inputs& inputs, const torch::jit::Stack& stack) const
+    {
+        at::ScalarType widest = at::kBool;
+        const auto join = [&](const at::Tensor& tensor) {
+            if (at::isFloatingType(tensor.scalar_type())) widest = c10::promoteTypes(widest, tensor.scalar_type());
+        };
+        for (const at::Tensor& input : inputs)
+            if (input.dim() > 0) join(input);
+        for (int k = 0; k < expression.outputs; k++) join(torch::jit::peek(stack, k, expression.outputs).toTensor());
+        return widest;
     }
 
     // The results, which are the stack's last values, become the node's.
@@ -228,14 +248,14 @@ struct Autograd final : c10::OperatorKernel {
         }
     }
 
-    static carat_dtype carat_dtype_of_input(const at::Tensor& input)
+    static carat_dtype carat_dtype_of(at::ScalarType dtype)
     {
-        switch (input.scalar_type()) {
+        switch (dtype) {
         case at::kHalf: return CARAT_f16;
         case at::kBFloat16: return CARAT_bf16;
         case at::kFloat: return CARAT_f32;
         case at::kDouble: return CARAT_f64;
-        default: TORCH_CHECK_TYPE(false, "expressions don't take ", input.scalar_type());
+        default: TORCH_CHECK_TYPE(false, "expressions don't take ", dtype);
         }
     }
 

@@ -64,3 +64,14 @@ def test_vmap_of_zero_dim_tensors(dtype):
     for dims, operands in (((0, None), (x, y)), ((None, 0), (y, x))):
         mine, theirs = torch.vmap(f, dims)(*operands), torch.vmap(torch.add, dims)(*operands)
         assert mine.dtype == theirs.dtype and torch.equal(mine, theirs)
+
+
+def test_gradients_of_broadcast_inputs_are_summed_before_they_are_rounded():
+    wide, f = torch.tensor([[1 + 2.0**-10], [-1.0]]), carat.pointwise("x * y")
+    for shape in ((1,), ()):
+        narrow = torch.ones(shape, dtype=torch.bfloat16, requires_grad=True)
+        (mine,) = torch.autograd.grad(f(wide, narrow).sum(), narrow)
+        (theirs,) = torch.autograd.grad((wide * narrow).sum(), narrow)
+        assert mine.dtype == theirs.dtype and torch.equal(mine, theirs) and mine.item() == 2.0**-10
+    narrow = torch.ones((), dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.grad(f(wide, narrow).sum(), narrow)[0].dtype == torch.float64
