@@ -22,6 +22,7 @@ struct Gradients {
     };
     std::vector<Part> parts;
     std::vector<int> needed; // inputs of the forward operator that are saved
+    std::string failure;     // why there are none: too many inputs, say; backward raises it
 };
 
 Expression::Expression() = default;
@@ -38,16 +39,20 @@ int input_named(const carat_op* op, const char* name)
     return -1;
 }
 
-Gradients::Part make_part(const Expression& expression, const std::vector<int>& inputs, const std::vector<carat_dtype>& dtypes)
+void add_part(const Expression& expression, const std::vector<int>& inputs, const std::vector<carat_dtype>& dtypes, Gradients& made)
 {
     const carat_op* op;
     const carat_status status = carat_expression_gradient(expression.op, inputs.data(), dtypes.data(), static_cast<int>(inputs.size()), &op);
-    TORCH_CHECK(status == CARAT_OK, carat_last_error());
+    TORCH_CHECK(status == CARAT_OK || status == CARAT_INVALID_ARGUMENT, carat_last_error());
+    if (status != CARAT_OK) {
+        made.failure = carat_last_error();
+        return;
+    }
     Gradients::Part part{*define_expression(op, CARAT_DTYPE_NONE, nullptr).functional, {}, inputs};
     const int count = carat_expression_inputs(op), first_gradient = count - expression.outputs;
     for (int j = 0; j < count; j++)
         part.sources.push_back(j < first_gradient ? input_named(expression.op, carat_expression_input(op, j)) : ~(j - first_gradient));
-    return part;
+    made.parts.push_back(std::move(part));
 }
 
 std::unique_ptr<Gradients> make_gradients(const Expression& expression, const std::string& wanted)
@@ -58,7 +63,7 @@ std::unique_ptr<Gradients> make_gradients(const Expression& expression, const st
     std::vector<bool> needed(wanted.size());
     for (size_t j = 0; j <= wanted.size(); j++) {
         if (inputs.size() == CARAT_MAX_OUTPUTS || (j == wanted.size() && !inputs.empty())) {
-            made->parts.push_back(make_part(expression, inputs, dtypes));
+            add_part(expression, inputs, dtypes, *made);
             inputs.clear();
             dtypes.clear();
         }
@@ -66,6 +71,7 @@ std::unique_ptr<Gradients> make_gradients(const Expression& expression, const st
         inputs.push_back(static_cast<int>(j));
         dtypes.push_back(static_cast<carat_dtype>(wanted[j] - 1));
     }
+    if (!made->failure.empty()) return made;
     for (const Gradients::Part& part : made->parts)
         for (const int source : part.sources)
             if (source >= 0) needed[source] = true;
@@ -102,6 +108,7 @@ struct Backward final : autograd::Node {
 
     autograd::variable_list apply(autograd::variable_list&& grads) override
     {
+        TORCH_CHECK(gradients->failure.empty(), gradients->failure);
         const std::vector<at::Tensor> inputs = unpack();
         autograd::variable_list results(count);
         if (std::none_of(grads.begin(), grads.end(), [](const at::Tensor& grad) { return grad.defined(); })) return results;

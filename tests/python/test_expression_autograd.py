@@ -75,3 +75,13 @@ def test_gradients_of_broadcast_inputs_are_summed_before_they_are_rounded():
         assert mine.dtype == theirs.dtype and torch.equal(mine, theirs) and mine.item() == 2.0**-10
     narrow = torch.ones((), dtype=torch.float64, requires_grad=True)
     assert torch.autograd.grad(f(wide, narrow).sum(), narrow)[0].dtype == torch.float64
+
+
+def test_gradients_that_cannot_be_computed_do_not_stop_the_forward_pass():
+    inputs = [torch.ones(2, requires_grad=True) for _ in range(12)]
+    f = carat.pointwise(" + ".join(f"x{i}" for i in range(12)))
+    for _ in range(2):
+        result = f(*inputs)
+        assert result.tolist() == [12, 12]
+        with pytest.raises(RuntimeError, match="too many for a gradient"):
+            result.sum().backward()
