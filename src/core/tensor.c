@@ -74,6 +74,36 @@ static bool extent(const carat_tensor *tensor, const char **first, const char **
     return true;
 }
 
+// Of one dtype, shape and strides, where dimensions of size 1 have none.
+static bool same_layout(const carat_tensor *a, const carat_tensor *b)
+{
+    if (a->ndim != b->ndim || carat_dtype_of(a) != carat_dtype_of(b)) return false;
+    for (int d = 0; d < a->ndim; ++d)
+        if (a->shape[d] != b->shape[d] || (a->shape[d] > 1 && a->strides[d] != b->strides[d])) return false;
+    return true;
+}
+
+// Whether two elements of a view, of its dimensions order[0 .. count), are `offset` elements apart. The smaller strides together reach
+// less far than the next one, so that there are at most two counts of its steps to try.
+static bool are_apart(const carat_tensor *tensor, const int *order, int count, int64_t offset)
+{
+    if (count == 0) return offset == 0;
+    const int d = order[count - 1];
+    const int64_t stride = llabs(tensor->strides[d]), steps = offset / stride, rest = offset % stride;
+    if (llabs(steps) < tensor->shape[d] && are_apart(tensor, order, count - 1, rest)) return true;
+    const int64_t more = rest < 0 ? -1 : 1;
+    return rest && llabs(steps + more) < tensor->shape[d] && are_apart(tensor, order, count - 1, rest - more * stride);
+}
+
+// Views of one layout whose extents intersect: interleaved columns of one matrix share no element all the same.
+static bool interleave(const carat_tensor *a, const carat_tensor *b)
+{
+    const int64_t size = a->dl_dtype.bits / 8, offset = (const char *)carat_data(b) - (const char *)carat_data(a);
+    int order[CARAT_MAX_DIMS];
+    if (offset % size || carat_overlaps_itself(a)) return false;
+    return !are_apart(a, order, order_by_stride(a, order), offset / size);
+}
+
 carat_overlap carat_overlap_of(const carat_tensor *a, const carat_tensor *b)
 {
     const char *a_first, *a_last, *b_first, *b_last;
@@ -81,10 +111,9 @@ carat_overlap carat_overlap_of(const carat_tensor *a, const carat_tensor *b)
         && carat_dtype_of(a) == carat_dtype_of(b) && carat_numel(a) > 0) return CARAT_SAME; // one view given twice: in-place calls
     if (!extent(a, &a_first, &a_last) || !extent(b, &b_first, &b_last)) return CARAT_DISJOINT;
     if (a_last <= b_first || b_last <= a_first) return CARAT_DISJOINT;
-    const bool same = carat_data(a) == carat_data(b) && a->ndim == b->ndim && carat_dtype_of(a) == carat_dtype_of(b)
-                      && !memcmp(a->shape, b->shape, sizeof *a->shape * (size_t)a->ndim)
-                      && !memcmp(a->strides, b->strides, sizeof *a->strides * (size_t)a->ndim);
-    return same ? CARAT_SAME : CARAT_PARTIAL;
+    if (!same_layout(a, b)) return CARAT_PARTIAL;
+    if (carat_data(a) == carat_data(b)) return CARAT_SAME;
+    return interleave(a, b) ? CARAT_DISJOINT : CARAT_PARTIAL;
 }
 
 bool carat_shape_fits(int ndim, const int64_t *shape)

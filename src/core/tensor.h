@@ -23,7 +23,8 @@ bool carat_is_dense(const carat_tensor *tensor);
 bool carat_overlaps_itself(const carat_tensor *tensor);
 
 typedef enum carat_overlap { CARAT_DISJOINT, CARAT_SAME, CARAT_PARTIAL } carat_overlap;
-// SAME: the very same elements in the same order. PARTIAL: their extents intersect otherwise.
+// SAME: the very same elements in the same order. PARTIAL: their extents intersect otherwise, unless both have the same strides and
+// share no element, as columns of one matrix.
 carat_overlap carat_overlap_of(const carat_tensor *a, const carat_tensor *b);
 
 // Sizes, offsets and paddings within +-CARAT_MAX_SIZE can be added and multiplied by an element's size without care; no

@@ -85,3 +85,33 @@ def test_gradients_that_cannot_be_computed_do_not_stop_the_forward_pass():
         assert result.tolist() == [12, 12]
         with pytest.raises(RuntimeError, match="too many for a gradient"):
             result.sum().backward()
+
+
+def test_views_that_share_no_element_do_not_overlap():
+    f = carat.pointwise("x * 2 + 1")
+    memory = torch.randn(6, 8)
+    cases = [(memory[:, :4], memory[:, 4:]), (memory[:, 4:], memory[:, :4]), (memory[:, ::2], memory[:, 1::2]), (memory[::2, :3], memory[1::2, 5:]),
+             (memory.t()[:4], memory.t()[4:]), (memory[:, 3], memory[:, 4]), (memory[None, :, :4], memory[None, :, :4].as_strided((1, 6, 4), (5, 8, 1)))]
+    for out, x in cases:
+        expected = x * 2 + 1
+        f(x, out=out)
+        assert torch.equal(out, expected)
+    for out, x in [(memory[:, :4], memory[:, 3:7]), (memory[:, :5], memory[:, 3:]), (memory[:5, :4], memory[1:, :4]), (memory[:5, 4:], memory[:5, 4:].as_strided((5, 4), (8, 1), 6))]:
+        with pytest.raises(RuntimeError, match="overlaps"):
+            f(x, out=out)
+
+
+def test_overlap_by_brute_force():
+    f, generator = carat.pointwise("-x"), torch.Generator().manual_seed(1)
+    for _ in range(300):
+        n, m, row, a, b = (int(torch.randint(low, high, (), generator=generator)) for low, high in ((1, 5), (1, 5), (1, 12), (0, 25), (0, 25)))
+        step = int(torch.randint(1, 4, (), generator=generator))
+        memory = torch.arange(100.0)
+        out, x = (memory.as_strided((n, m), (row, step), start) for start in (a, b))
+        mine, theirs = set(out.flatten().tolist()), set(x.flatten().tolist())
+        expected = -x
+        try:
+            f(x, out=out)
+            assert (a == b or not mine & theirs) and torch.equal(out, expected)
+        except RuntimeError:
+            assert mine & theirs or row <= (m - 1) * step or step <= (n - 1) * row
