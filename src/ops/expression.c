@@ -67,6 +67,7 @@ static carat_status publish(carat_tree *tree, const char *name, const char *form
     carat_expression_operator *e = calloc(1, sizeof *e);
     char *const copy = formulas ? strdup(formulas) : NULL;
     if (!e || (formulas && !copy)) {
+        free(copy);
         free(e);
         carat_tree_free(tree);
         return carat_fail(CARAT_OUT_OF_MEMORY, "no memory for an operator");
