@@ -197,17 +197,18 @@ Expression& define_expression(const carat_op* op, carat_dtype autocast, Defined 
     std::string name = carat_op_name(op);
     if (autocast != CARAT_DTYPE_NONE) name = name + "_autocast_" + carat_dtype_name(autocast);
     Defined tell;
-    Expression* made;
+    Expression* made = nullptr;
     {
         const std::lock_guard<std::mutex> lock(define_mutex);
         if (defined != nullptr) tell_defined = defined;
         tell = tell_defined;
         for (const auto& known : all())
-            if (known->name == name) return *known;
-        all().push_back(make_expression(op, name, autocast));
-        made = all().back().get();
+            if (known->name == name) made = known.get();
+        if (made == nullptr) made = all().emplace_back(make_expression(op, name, autocast)).get();
     }
-    if (tell != nullptr) tell(op, name.c_str()); // takes Python's lock, so ours must be free
+    if (tell == nullptr || made->told) return *made;
+    tell(op, name.c_str()); // takes Python's lock, so ours must be free
+    made->told = true;
     return *made;
 }
 

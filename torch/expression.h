@@ -4,6 +4,7 @@
 
 #include "adapter.h"
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 
@@ -19,6 +20,7 @@ struct Expression {
     std::optional<c10::OperatorHandle> functional;
     Counters counters;
     std::vector<c10::RegistrationHandleRAII> registrations;
+    std::atomic<bool> told{false}; // Defined has returned
 
     // How gradients are computed, by which inputs want one and dtypes (expression_autograd.cpp).
     std::mutex mutex;
@@ -27,6 +29,7 @@ struct Expression {
     ~Expression();
 };
 
+// Tells Python of an operator; several threads may tell it of one, and go on when it is there.
 using Defined = void (*)(const carat_op*, const char* name);
 
 // Registers it with the dispatcher, unless it is there already; throws where it can't.

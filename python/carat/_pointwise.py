@@ -3,6 +3,7 @@
 
 import ctypes
 import functools
+import threading
 
 from . import _adapter
 
@@ -160,17 +161,25 @@ def _batched(overload, inputs):
     return rule
 
 
+_known = set()  # names of operators that have their rules
+_known_lock = threading.RLock()
+
+
 @ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_char_p)
 def _defined(op, name):
-    """Called by the adapter for every operator that comes to be."""
+    """Called by the adapter for every operator that comes to be, by each thread that finds it without its rules."""
     import torch
 
     name = name.decode()
     inputs = _adapter.library().carat_expression_inputs(op)
-    overload = getattr(torch.ops.carat, name).default
-    torch.library.register_fake(f"carat::{name}", _fake(op, inputs))
-    torch.library.register_fake(f"carat::{name}.out", _fake_out)
-    torch.library.register_vmap(f"carat::{name}", _batched(overload, inputs))
+    with _known_lock:
+        if name in _known:
+            return
+        _known.add(name)
+        overload = getattr(torch.ops.carat, name).default
+        torch.library.register_fake(f"carat::{name}", _fake(op, inputs))
+        torch.library.register_fake(f"carat::{name}.out", _fake_out)
+        torch.library.register_vmap(f"carat::{name}", _batched(overload, inputs))
 
 
 class Pointwise:

@@ -2,6 +2,8 @@
 """carat.pointwise beneath PyTorch's transformations, and what is refused of its arguments."""
 
 import keyword
+import threading
+import time
 
 import pytest
 import torch
@@ -115,3 +117,25 @@ def test_overlap_by_brute_force():
             assert (a == b or not mine & theirs) and torch.equal(out, expected)
         except RuntimeError:
             assert mine & theirs or row <= (m - 1) * step or step <= (n - 1) * row
+
+
+def test_threads_find_an_operator_with_its_rules(monkeypatch):
+    register = torch.library.register_fake
+
+    def slowly(*arguments):
+        time.sleep(0.2)
+        register(*arguments)
+
+    monkeypatch.setattr(torch.library, "register_fake", slowly)
+    barrier, shapes = threading.Barrier(4), []
+
+    def work():
+        barrier.wait()
+        shapes.append(carat.pointwise("x * 3 - 0.0625")(torch.empty(2, 3, device="meta")).shape)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert shapes == [(2, 3)] * 4
