@@ -34,10 +34,21 @@ static bool number_arg(const carat_frame *call, int i, carat_scalar *value)
     return true;
 }
 
+// Large fills are writes and nothing else, at which ATen's are as fast as a device is.
+static carat_status check_fill(const carat_frame *call, carat_dtype dtype, int ndim, const int64_t *shape, carat_scalar value)
+{
+    enum { LARGE_BYTES = 1 << 22 };
+    int64_t bytes = (int64_t)carat_dtype_size(dtype);
+    if (!carat_scalar_fits(value, dtype)) return carat_step_aside("value");
+    for (int d = 0; d < ndim && bytes <= LARGE_BYTES; ++d)
+        if (__builtin_mul_overflow(bytes, shape[d], &bytes)) return carat_step_aside("sizes");
+    return carat_has_lanes(call) && bytes > LARGE_BYTES ? carat_step_aside("large fills") : CARAT_OK;
+}
+
 static carat_status filled(carat_frame *call, carat_dtype dtype, int ndim, const int64_t *shape, const int64_t *strides, carat_scalar value)
 {
     carat_output out;
-    if (!carat_scalar_fits(value, dtype)) return carat_step_aside("value");
+    CARAT_TRY(check_fill(call, dtype, ndim, shape, value));
     CARAT_TRY(carat_output_make(call, 0, dtype, ndim, shape, strides, &out));
     return carat_fill(call, &out.view, value);
 }

@@ -12,8 +12,7 @@ enum {
     STACK_STRETCHES = 32,
     FEW_LAUNCHES = 3,          // on a device: ATen joins strided stretches with one
     LAUNCH_ELEMENTS = 1 << 18, // fewer aren't worth a second
-    FEW_LARGE = 8,
-    LARGE_BYTES = 1 << 24,
+    FEW_ON_DEVICE = 8,         // ATen joins more of them faster: 0.73 to 0.94 of its time
 };
 
 // ---- one launch
@@ -219,12 +218,12 @@ static carat_status common_dtype(const carat_frame *call, const carat_tensor *te
 }
 
 // Where ATen joins faster on a device.
-static carat_status check_lanes(carat_dtype dtype, int ndim, const int64_t *shape, int64_t count, bool one_launch)
+static carat_status check_lanes(int ndim, const int64_t *shape, int64_t count, bool one_launch)
 {
     int64_t numel = 1;
     for (int d = 0; d < ndim; ++d) numel *= shape[d];
     if (!one_launch && (count > FEW_LAUNCHES || numel < LAUNCH_ELEMENTS)) return carat_step_aside("several strided stretches");
-    return count > FEW_LARGE && numel * (int64_t)carat_dtype_size(dtype) > LARGE_BYTES ? carat_step_aside("many large stretches") : CARAT_OK;
+    return count > FEW_ON_DEVICE ? carat_step_aside("many stretches") : CARAT_OK;
 }
 
 // Joins views of equal shape but for `dim`. The result has `shape`.
@@ -240,7 +239,7 @@ static carat_status join_views(carat_frame *call, const carat_tensor *views, int
         if (given && carat_overlap_of(given, &views[i]) != CARAT_DISJOINT) return carat_step_aside("output overlaps an input");
     }
     if (all_last && !given) return carat_step_aside("channels last");
-    if (carat_has_lanes(call)) CARAT_TRY(check_lanes(dtype, ndim, shape, count, one_launch));
+    if (carat_has_lanes(call)) CARAT_TRY(check_lanes(ndim, shape, count, one_launch));
     CARAT_TRY(carat_join_check(call, dtype, ndim, shape, dim, count));
     carat_output out;
     carat_stretch small[STACK_STRETCHES];

@@ -21,7 +21,8 @@ def test_joining(dtype):
                 both(lambda: torch.stack([x, y, z], dim), "stack" if plain else None)
                 both(lambda: torch.roll(x, 1, dim), "roll" if plain and dim == 0 else None)
     many = [make((3, n % 5), dtype, n) for n in range(50)]
-    both(lambda: torch.cat(many, 1), "cat")
+    both(lambda: torch.cat(many, 1))
+    both(lambda: torch.cat(many[:8], 1), "cat")
     both(lambda: torch.stack([m[:, :1].clone() for m in many if m.size(1)], 1), "stack")
     both(lambda: torch.cat([x for x in (make((0,), dtype), make((4, 3), dtype), make((0, 3), dtype))]), "cat")
     out = torch.empty(5, 12, dtype=dtype, device="cuda")
