@@ -50,10 +50,10 @@ class Recorder(TorchDispatchMode):
 
 def _optimizers():
     """The operators of optimizers, which the database doesn't have."""
-    for options in ({"fused": True}, {"foreach": True}, {"foreach": False}):
+    for options in ({"fused": True}, {"fused": True, "lr": torch.tensor(0.1)}, {"foreach": True}, {"foreach": False}):
         for kind in (torch.optim.AdamW, torch.optim.Adam, torch.optim.SGD, torch.optim.Adagrad):
             weights = [torch.linspace(-1, 1, n).requires_grad_() for n in (7, 64)]
-            optimizer = kind(weights, lr=0.1, weight_decay=0.1, **options)
+            optimizer = kind(weights, **{"lr": 0.1, "weight_decay": 0.1, **options})
             for _ in range(2):
                 for weight in weights:
                     weight.grad = weight.detach().cos()
