@@ -231,7 +231,8 @@ def test_move(dtype):
             check(aten.slice_backward.default, a, [*a.shape[:-1], 100], a.dim() - 1, 3, 3 + a.size(-1), 1)
             check(aten.diag_embed.default, a, 1)
     many = [values((3, n % 5), dtype) for n in range(40)]
-    check(aten.cat.default, many, 1)
+    check(aten.cat.default, many, 1, served=False)  # ATen joins many faster
+    check(aten.cat.default, many[:8], 1)
     check(aten.cat.out, [values((4, 3), dtype), values((4, 5), dtype)], 1, out=values((4, 8), dtype))
     check(aten.cat.default, [values((300, 500), dtype), values((500, 300), dtype).t()], 1)
 
