@@ -121,12 +121,10 @@ WORD void LOCAL_NAME(group_parameters)(const batch_norm_lanes_args *a, i64 group
 
 // ---- results
 
-WORD u32 LOCAL_NAME(quotient)(u32 n, u32 magic, u32 shift) { return ((u32)((u64)n * magic >> 32) + n) >> shift; }
-
 // Where the numbers of a vector stand in the tables.
 WORD i64 LOCAL_NAME(table_of)(const batch_norm_lanes_args *a, u32 unit)
 {
-    const u32 row = LOCAL_NAME(quotient)(unit, a->cols_magic, a->cols_shift), over = LOCAL_NAME(quotient)(row, a->period_magic, a->period_shift);
+    const u32 row = quotient(unit, a->cols_magic, a->cols_shift), over = quotient(row, a->period_magic, a->period_shift);
     return PLANES ? row - over * a->period : (i64)over * a->channels + (i64)(unit - row * a->cols) * VEC;
 }
 

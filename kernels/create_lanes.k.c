@@ -52,11 +52,6 @@ WORD void LOCAL_NAME(linspace)(const create_lanes_args *a, i64 group)
 
 #endif
 
-WORD u32 LOCAL_NAME(quotient)(u32 n, u32 magic, u32 shift)
-{
-    return ((u32)((u64)n * magic >> 32) + n) >> shift;
-}
-
 // Vectors lie inside rows: VEC divides their length, and all addresses.
 WORD void LOCAL_NAME(tri)(const create_lanes_args *a, i64 group)
 {
@@ -64,8 +59,8 @@ WORD void LOCAL_NAME(tri)(const create_lanes_args *a, i64 group)
     FOR_KEEP(t) {
         const u32 vector = (u32)((group * KEEP + t) * LANES + lane());
         if ((i64)vector * VEC >= a->count) continue;
-        const u32 across = a->cols / VEC, r = LOCAL_NAME(quotient)(vector, a->across_magic, a->across_shift);
-        const u32 matrix = LOCAL_NAME(quotient)(r, a->rows_magic, a->rows_shift), row = r - matrix * a->rows;
+        const u32 across = a->cols / VEC, r = quotient(vector, a->across_magic, a->across_shift);
+        const u32 matrix = quotient(r, a->rows_magic, a->rows_shift), row = r - matrix * a->rows;
         const i64 col = (i64)(vector - r * across) * VEC, edge = row + a->diagonal; // the last column kept of a lower one, the first of an upper one
         const T *const in = (const T *)a->in + matrix * a->in_strides[0] + row * a->in_strides[1] + col * a->in_strides[2];
         if (a->in == a->out && (a->lower ? col + VEC <= edge + 1 : col >= edge)) continue; // stays as it is

@@ -16,7 +16,7 @@
 // Which words of the v-th vector's elements are below the threshold.
 WORD void LOCAL_NAME(draw)(const dropout_lanes_args *a, b8 *kept, u32 v)
 {
-    const u32 turn = ((u32)((u64)v * a->magic >> 32) + v) >> a->shift;
+    const u32 turn = quotient(v, a->magic, a->shift);
     UNROLLED for (int g = 0; g < VEC / 4; ++g) {
         u32 word[4];
         LOCAL_NAME(philox)(word, a->seed, v - turn * a->streams, a->offset / 4 + (u64)turn * (VEC / 4) + g);

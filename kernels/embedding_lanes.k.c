@@ -141,14 +141,9 @@ WORD void LOCAL_NAME(sum_piece)(const embedding_lanes_args *a, u32 piece, u32 sl
     FOR_VEC(k) to[k] = sum[k];
 }
 
-WORD u32 LOCAL_NAME(quotient)(const embedding_lanes_args *a, u32 n)
-{
-    return ((u32)((u64)n * a->across_magic >> 32) + n) >> a->across_shift;
-}
-
 WORD void LOCAL_NAME(sum)(const embedding_lanes_args *a, i64 group)
 {
-    const u32 n = (u32)group * LANES + (u32)lane(), row = LOCAL_NAME(quotient)(a, n), col = n - row * a->across;
+    const u32 n = (u32)group * LANES + (u32)lane(), row = quotient(n, a->across_magic, a->across_shift), col = n - row * a->across;
     ACC sum[VEC];
     if (row >= a->rows) {
         const u32 piece = row - a->rows;
@@ -165,7 +160,7 @@ WORD void LOCAL_NAME(sum)(const embedding_lanes_args *a, i64 group)
 
 WORD void LOCAL_NAME(finish)(const embedding_lanes_args *a, i64 group)
 {
-    const u32 n = (u32)group * LANES + (u32)lane(), piece = LOCAL_NAME(quotient)(a, n), col = n - piece * a->across;
+    const u32 n = (u32)group * LANES + (u32)lane(), piece = quotient(n, a->across_magic, a->across_shift), col = n - piece * a->across;
     const u32 all = a->start[a->rows], low = piece * PIECE, high = low + PIECE < all ? low + PIECE : all;
     ACC sum[VEC];
     if (piece >= a->pieces || low >= all) return;

@@ -27,7 +27,7 @@ WORD LOCAL_NAME(place) LOCAL_NAME(place_of)(const index_lanes_args *a, u32 n)
 {
     LOCAL_NAME(place) p;
     UNROLLED for (int d = 0; d < RANK - 1; ++d) {
-        const u32 rest = ((u32)((u64)n * a->magic[d] >> 32) + n) >> a->shift[d];
+        const u32 rest = quotient(n, a->magic[d], a->shift[d]);
         p.at[d] = n - rest * a->size[d];
         n = rest;
     }

@@ -11,16 +11,11 @@
 
 #define MOST_STEP 32 // of a binary search through MOVE_PARTS
 
-WORD u32 LOCAL_NAME(quotient)(u32 n, u32 magic, u32 shift)
-{
-    return ((u32)((u64)n * magic >> 32) + n) >> shift;
-}
-
 WORD i64 LOCAL_NAME(row_offset)(const move_lanes_args *a, const move_lanes_part *part, u32 row)
 {
     i64 offset = 0;
     UNROLLED for (int d = 0; d < RANK - 1; ++d) {
-        const u32 rest = LOCAL_NAME(quotient)(row, a->magic[d], a->shift[d]);
+        const u32 rest = quotient(row, a->magic[d], a->shift[d]);
         offset += (i64)(row - rest * a->size[d]) * part->stride[d];
         row = rest;
     }
@@ -46,7 +41,7 @@ KERNEL(move_lanes_args, a)
     FOR_KEEP(t) {
         // Lanes beyond the end move the last word once more, so that no read waits for a branch.
         const u32 mine = first + t * LANES, n = mine < last ? mine : last;
-        const u32 row = LOCAL_NAME(quotient)(n, part->magic, part->shift), col = n - row * part->width;
+        const u32 row = quotient(n, part->magic, part->shift), col = n - row * part->width;
         place[t] = (i64)row * a->row_width + part->at + col;
         word[t] = part->data ? ((const T *)part->data)[LOCAL_NAME(row_offset)(a, part, row) + col] : fill[0];
     }

@@ -49,7 +49,7 @@ typedef struct LOCAL_NAME(place) {
 WORD INDEX LOCAL_NAME(quotient)(const pointwise_lanes_args *a, INDEX n, int d)
 {
     if (sizeof(INDEX) == 8) return (INDEX)(n / a->size[d]);
-    return (INDEX)(((u32)((u64)(u32)n * a->magic[d] >> 32) + (u32)n) >> a->shift[d]);
+    return (INDEX)quotient((u32)n, a->magic[d], a->shift[d]);
 }
 
 WORD LOCAL_NAME(place) LOCAL_NAME(place_of)(const pointwise_lanes_args *a, INDEX vector)

@@ -35,7 +35,7 @@ WORD i64 LOCAL_NAME(reduced_place)(const reduce_lanes_args *a, u32 n)
 {
     i64 at = 0;
     UNROLLED for (int d = 0; d < RANK - 1; ++d) {
-        const u32 rest = LOCAL_NAME(quotient)(&a->reduced, n, d);
+        const u32 rest = quotient(n, a->reduced.magic[d], a->reduced.shift[d]);
         at += (i64)(n - rest * a->reduced.size[d]) * a->reduced.in[d];
         n = rest;
     }

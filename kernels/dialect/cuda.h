@@ -110,6 +110,9 @@ WORD void AWAIT_EARLIER() {}
 #define FOR_VEC(k) UNROLLED for (int k = 0; k < VEC; ++k)
 #define FOR_KEEP(t) UNROLLED for (int t = 0; t < KEEP; ++t)
 
+// n divided by the number that the host's carat_lanes_divisor made magic and shift of.
+WORD u32 quotient(u32 n, u32 magic, u32 shift) { return ((u32)((u64)n * magic >> 32) + n) >> shift; }
+
 // ---- vectors in memory: VEC consecutive elements, aligned to their size together (16 bytes at most)
 template <class T, int N> struct alignas(sizeof(T) * N) packed { T e[N]; };
 template <class T> WORD void fetch_vec(T *v, const T *p)

@@ -49,15 +49,22 @@ carat_dtype carat_compute_dtype(carat_dtype dtype)
     return carat_dtype_in(dtype, CARAT_HALVES) ? CARAT_f32 : dtype;
 }
 
-carat_dtype carat_raw_dtype(carat_dtype dtype)
+const carat_dtype carat_raw_dtypes[CARAT_RAW_DTYPE_COUNT] = { CARAT_u8, CARAT_i16, CARAT_i32, CARAT_i64, CARAT_c128 };
+
+carat_dtype carat_raw_of_size(size_t bytes)
 {
-    switch (carat_dtype_size(dtype)) {
+    switch (bytes) {
     case 1: return CARAT_u8;
     case 2: return CARAT_i16;
     case 4: return CARAT_i32;
     case 8: return CARAT_i64;
     default: return CARAT_c128;
     }
+}
+
+carat_dtype carat_raw_dtype(carat_dtype dtype)
+{
+    return carat_raw_of_size(carat_dtype_size(dtype));
 }
 
 static carat_dtype to_complex(carat_dtype dtype)

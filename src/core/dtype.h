@@ -44,6 +44,10 @@ bool carat_can_cast(carat_dtype from, carat_dtype to);
 carat_dtype carat_compute_dtype(carat_dtype dtype);
 // What a kernel that only moves elements sees of their dtype: the one that stands for all of its size.
 carat_dtype carat_raw_dtype(carat_dtype dtype);
+// Those dtypes, smallest first, and the one of 1, 2, 4, 8 or 16 bytes.
+enum { CARAT_RAW_DTYPE_COUNT = 5 };
+extern const carat_dtype carat_raw_dtypes[CARAT_RAW_DTYPE_COUNT];
+carat_dtype carat_raw_of_size(size_t bytes);
 
 // Type promotion over a call's operands (torch.result_type): tensors with dimensions outrank 0-d tensors, which outrank
 // plain numbers, within a category. Start with zero, add each operand, then take the result.

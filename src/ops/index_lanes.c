@@ -45,11 +45,10 @@ static int64_t widest_sum(carat_dtype dtype)
 
 void carat_walk_enumerate_lanes(void (*emit)(void *arg, const carat_key *key), void *arg)
 {
-    static const carat_dtype words[] = { CARAT_u8, CARAT_i16, CARAT_i32, CARAT_i64, CARAT_c128 };
     static const int ranks[] = { 1, 2, 3, INDEX_RANK };
-    for (int w = 0; w < 5; ++w)
+    for (int w = 0; w < CARAT_RAW_DTYPE_COUNT; ++w)
         for (int form = 0; form < 16; ++form) {
-            carat_key key = make_key(form & 1, CARAT_PUT, words[w], ranks[form >> 2], 1 + (form >> 1 & 1), 1);
+            carat_key key = make_key(form & 1, CARAT_PUT, carat_raw_dtypes[w], ranks[form >> 2], 1 + (form >> 1 & 1), 1);
             emit(arg, &key);
             key.params[KEY_NUMBER] = form & 1;
             if (form & 1) emit(arg, &key);
@@ -89,14 +88,13 @@ static int64_t run_unit(const carat_walk *walk, const index_args *a, int64_t mos
 // From elements to words of `unit` of them.
 static carat_dtype to_words(index_args *a, int64_t unit, size_t bytes)
 {
-    static const carat_dtype words[] = { CARAT_u8, CARAT_i16, CARAT_i32, CARAT_i64, CARAT_c128 };
     a->size[0] /= unit;
     for (int d = 1; d < a->rank; ++d) {
         a->to_stride[d] /= unit;
         a->from_stride[d] /= unit;
     }
     for (int k = 0; k < a->indices; ++k) a->index[k].step /= unit;
-    return words[log2_ceil(unit * (int64_t)bytes)];
+    return carat_raw_of_size((size_t)unit * bytes);
 }
 
 // A number repeated to a whole word.

@@ -41,14 +41,13 @@ void carat_walk_describe(const carat_key *key, const carat_target *target, carat
 
 void carat_walk_enumerate(const carat_target *target, void (*emit)(void *arg, const carat_key *key), void *arg)
 {
-    static const carat_dtype sizes[] = { CARAT_u8, CARAT_i16, CARAT_i32, CARAT_i64, CARAT_c128 };
     if (target->lanes > 1) {
         carat_walk_enumerate_lanes(emit, arg);
         return;
     }
-    for (int s = 0; s < 5; ++s)
+    for (int s = 0; s < CARAT_RAW_DTYPE_COUNT; ++s)
         for (int form = 0; form < 4; ++form) {
-            const carat_key key = make_key(form & 1, CARAT_PUT, sizes[s], form >> 1);
+            const carat_key key = make_key(form & 1, CARAT_PUT, carat_raw_dtypes[s], form >> 1);
             emit(arg, &key);
         }
     for (carat_dtype dtype = 0; dtype < CARAT_DTYPE_COUNT; ++dtype)

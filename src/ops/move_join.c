@@ -92,7 +92,7 @@ static carat_dtype to_words(move_args *a, size_t size, size_t most)
         a->part[p].width = a->part[p].width * element / word;
         for (int d = 0; d < a->rank; ++d) a->part[p].stride[d] = a->part[p].stride[d] * element / word;
     }
-    return word == 16 ? CARAT_c128 : word == 8 ? CARAT_i64 : word == 4 ? CARAT_i32 : word == 2 ? CARAT_i16 : CARAT_u8;
+    return carat_raw_of_size((size_t)word);
 }
 
 // The fill's element, repeated to eight bytes. A complex128 is two words, so only 0 will do.

@@ -34,10 +34,9 @@ void carat_move_describe_lanes(const carat_key *key, carat_defines *defines)
 
 void carat_move_enumerate_lanes(void (*emit)(void *arg, const carat_key *key), void *arg)
 {
-    static const carat_dtype words[] = { CARAT_u8, CARAT_i16, CARAT_i32, CARAT_i64, CARAT_c128 };
-    for (int w = 0; w < 5; ++w)
+    for (int w = 0; w < CARAT_RAW_DTYPE_COUNT; ++w)
         for (int rank = 1; rank <= MOVE_RANK; rank += MOVE_RANK - 1) {
-            const carat_key key = make_key(words[w], rank);
+            const carat_key key = make_key(carat_raw_dtypes[w], rank);
             emit(arg, &key);
         }
 }

@@ -167,8 +167,10 @@ static void emit_copies(const emitter *to)
 
 static void emit_raw(const emitter *to, carat_pointwise_id id)
 {
-    static const carat_dtype sizes[] = { CARAT_u8, CARAT_i16, CARAT_i32, CARAT_i64, CARAT_c128 };
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; ++i) emit(to, make_key(id, sizes[i], sizes[i], sizes[i], 0));
+    for (int i = 0; i < CARAT_RAW_DTYPE_COUNT; ++i) {
+        const carat_dtype raw = carat_raw_dtypes[i];
+        emit(to, make_key(id, raw, raw, raw, 0));
+    }
 }
 
 static void emit_row(const emitter *to, carat_pointwise_id id)

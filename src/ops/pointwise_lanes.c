@@ -333,8 +333,10 @@ static carat_key make_key(int row, carat_dtype out, carat_dtype common, carat_dt
 
 static void emit_raw(const emitter *to, int row)
 {
-    static const carat_dtype sizes[] = { CARAT_u8, CARAT_i16, CARAT_i32, CARAT_i64, CARAT_c128 };
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; ++i) emit_layouts(to, make_key(row, sizes[i], sizes[i], sizes[i]));
+    for (int i = 0; i < CARAT_RAW_DTYPE_COUNT; ++i) {
+        const carat_dtype raw = carat_raw_dtypes[i];
+        emit_layouts(to, make_key(row, raw, raw, raw));
+    }
 }
 
 static void emit_row(const emitter *to, int index)

@@ -13,7 +13,9 @@ import os
 import pathlib
 
 import torch
+from carat import _adapter
 
+# Where the fakes were built. The library is the one that PyTorch's operators reach: what `carat.pointwise` makes stands in no other's registry.
 BUILD = pathlib.Path(os.environ.get("CARAT_LIBRARY_DIR") or pathlib.Path(__file__).parents[2] / "build")
 TOLERANCE = {torch.float16: 2e-3, torch.bfloat16: 1.6e-2, torch.float32: 2e-5, torch.float64: 1e-12, torch.complex64: 2e-5, torch.complex128: 1e-12}
 CPU, CUDA = 1, 2
@@ -79,7 +81,7 @@ def load():
     """The library, with the fake driver and compiler in place of NVIDIA's."""
     fakes, before = BUILD / "tests" / "cuda", os.environ.get("CARAT_NVRTC_DIR")
     ctypes.CDLL(str(fakes / "libcuda.so.1"))  # the one that the library then finds by its name
-    library = ctypes.CDLL(str(BUILD / "libcarat.so"))
+    library = ctypes.CDLL(str(_adapter.library_path()))
     os.environ["CARAT_NVRTC_DIR"] = str(fakes)
     for backend in range(2):  # looks for them now
         library.carat_backend_describe(backend, ctypes.byref(ctypes.c_char_p()), ctypes.byref(ctypes.c_char_p()))

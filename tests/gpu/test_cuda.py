@@ -2,6 +2,8 @@
 """What is special to CUDA: layouts and sizes that choose kernels, numbers of the host, streams, graphs, several threads."""
 
 import itertools
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -57,6 +59,12 @@ def assert_sums_near(mine, theirs, truth, slack):
     roundings = 64 if mine.dtype == torch.float64 else 16  # the truth of f64 has some of its own
     allowed = 2 * atens.max() + roundings * torch.finfo(mine.dtype).eps * truth.abs() + slack * torch.finfo(computed).eps
     assert bool((ours <= allowed).all()), (ours.max(), atens.max())
+
+
+def assert_stops_the_device(program):
+    """As in PyTorch; in a process of its own, since none of the device's work goes on after that."""
+    done = subprocess.run([sys.executable, "-c", program + "\ntorch.cuda.synchronize()"], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode != 0 and "device-side assert" in done.stderr, done.stderr[-2000:]
 
 
 def several(value):
